@@ -1,0 +1,40 @@
+"""How callers of the API say who they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Q
+from django.utils import timezone
+from rest_framework import authentication, exceptions
+from rest_framework.request import Request
+
+from accounts.keys import digest_of
+from accounts.models import User
+
+API_KEY_HEADER = "X-API-Key"
+
+
+class ApiKeyAuthentication(authentication.BaseAuthentication):
+    """A user's key in X-API-Key. One statement: the digest is looked up, not the key."""
+
+    def authenticate(self, request: Request) -> tuple[User, Any] | None:
+        key = request.headers.get(API_KEY_HEADER)
+        if key is None:
+            return None
+        user = (
+            User.objects.filter(api_key=digest_of(key), is_active=True)
+            .filter(Q(api_key_expires_at=None) | Q(api_key_expires_at__gt=timezone.now()))
+            .first()
+        )
+        if user is None:
+            raise exceptions.AuthenticationFailed("The API key is unknown, expired or revoked.")
+        return user, None
+
+    def authenticate_header(self, request: Request) -> str:
+        # The scheme of a 401's WWW-Authenticate; the key itself goes in its own header.
+        return f'ApiKey realm="api", header="{API_KEY_HEADER}"'
+
+
+class SessionAuthentication(authentication.SessionAuthentication):
+    """The browser's session of the admin, with a CSRF token for every write."""

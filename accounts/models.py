@@ -1,0 +1,197 @@
+"""People and programs with an account."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any, Self
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import Q
+
+from accounts import policy
+from accounts.enums import Role, SiteAccess
+from accounts.hashers import MAX_PASSWORD_LENGTH
+from homepot.models import TimestampedModel
+
+validate_username = RegexValidator(
+    r"^[a-z0-9][a-z0-9@.+_-]*\Z",
+    "Use ASCII letters, digits and @ . + - _, beginning with a letter or digit.",
+)
+
+
+def canonical(name: str) -> str:
+    """The one spelling under which a username or e-mail address is stored and looked up.
+
+    In Python and not in SQL: `lower()` leaves non-ASCII letters alone on SQLite.
+    """
+    return unicodedata.normalize("NFKC", name.strip()).casefold()
+
+
+class CanonicalMixin:
+    """A text column that is canonical wherever it is written, compared or cleaned."""
+
+    def to_python(self, value: Any) -> Any:
+        value = super().to_python(value)  # type: ignore[misc]
+        return canonical(value) if isinstance(value, str) else value
+
+    def get_prep_value(self, value: Any) -> Any:
+        return self.to_python(super().get_prep_value(value))  # type: ignore[misc]
+
+    def pre_save(self, instance: models.Model, add: bool) -> Any:
+        value = self.to_python(super().pre_save(instance, add))  # type: ignore[misc]
+        setattr(instance, self.attname, value)  # type: ignore[attr-defined]
+        return value
+
+
+class CanonicalCharField(CanonicalMixin, models.CharField):
+    pass
+
+
+class CanonicalEmailField(CanonicalMixin, models.EmailField):
+    pass
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(
+        self, username: str, email: str, password: str | None = None, **fields: Any
+    ) -> User:
+        """Save a new account; without `password` it cannot sign in with one.
+
+        Raises ValidationError by field.
+        """
+        user = self.model(username=username, email=email, **fields)
+        user.set_password(password)
+        user.full_clean(exclude=["password"])
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(
+        self, username: str, email: str, password: str | None = None, **fields: Any
+    ) -> User:
+        """Open an audited admin account, for Django's createsuperuser."""
+        from accounts import services  # services stand above models
+
+        fields = {"role": Role.ADMIN, **fields}
+        return services.create_user(
+            username=username, email=email, password=password, actor=None, **fields
+        )
+
+    def get_by_natural_key(self, username: str | None) -> User:
+        return self.get(username=username)
+
+
+class User(AbstractBaseUser, TimestampedModel):
+    """An account. Its role says what it may do; `is_admin` is true exactly for admins."""
+
+    username = CanonicalCharField(max_length=50, unique=True, validators=[validate_username])
+    email = CanonicalEmailField(max_length=100, unique=True)
+    password = models.CharField(max_length=128, db_column="hashed_password")
+    full_name = models.CharField(max_length=100, blank=True)
+    role = models.CharField(max_length=20, choices=Role, default=Role.NONE)
+    is_admin = models.BooleanField(default=False, editable=False)
+    is_active = models.BooleanField(default=True)
+    site_access = models.CharField(max_length=20, choices=SiteAccess, default=SiteAccess.ALL)
+    # SHA-256 of the key; the hint is its beginning, for people.
+    api_key = models.CharField(max_length=64, unique=True, null=True, blank=True, editable=False)
+    api_key_hint = models.CharField(max_length=12, blank=True, editable=False)
+    api_key_expires_at = models.DateTimeField(null=True, blank=True)
+
+    objects = UserManager()
+    # What a new account has unless told otherwise.
+    _stored_role: tuple[str | None, bool | None] = (Role.NONE, False)
+
+    USERNAME_FIELD = "username"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS = ["email"]
+
+    class Meta:
+        db_table = "users"
+        ordering = ["username"]
+        constraints = [
+            models.CheckConstraint(condition=Q(role__in=Role.values), name="user_role_known"),
+            models.CheckConstraint(
+                condition=Q(site_access__in=SiteAccess.values), name="user_site_access_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(role=Role.ADMIN, is_admin=True)
+                | (~Q(role=Role.ADMIN) & Q(is_admin=False)),
+                name="user_is_admin_matches_role",
+            ),
+        ]
+        indexes = [
+            # Accounts, newest first, in the admin and the API.
+            models.Index(fields=["-created_at", "-id"], name="user_newest")
+        ]
+
+    def __str__(self) -> str:
+        return self.username
+
+    @classmethod
+    def from_db(cls, *args: Any, **kwargs: Any) -> Self:
+        user = super().from_db(*args, **kwargs)
+        user._remember_role()
+        return user
+
+    def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
+        super().refresh_from_db(*args, **kwargs)
+        self._remember_role()
+
+    def clean(self) -> None:
+        super().clean()
+        self._derive_role()
+
+    def save(self, *args: Any, update_fields: Any = None, **kwargs: Any) -> None:
+        """Save, with whichever of `role` and `is_admin` was not given derived from the other.
+
+        Raises ValueError when both were given and disagree.
+        """
+        self._derive_role()
+        if update_fields is not None and {"role", "is_admin"} & set(update_fields):
+            update_fields = {*update_fields, "role", "is_admin"}
+        super().save(*args, update_fields=update_fields, **kwargs)
+        self._remember_role()
+
+    def set_password(self, raw_password: str | None) -> None:
+        """Hash and keep `raw_password`; raises ValidationError when it is too long."""
+        if raw_password is not None and len(raw_password) > MAX_PASSWORD_LENGTH:
+            raise ValidationError(
+                f"A password has at most {MAX_PASSWORD_LENGTH:,} characters.",
+                code="password_too_long",
+            )
+        super().set_password(raw_password)
+
+    @property
+    def is_staff(self) -> bool:
+        """Whether the admin lets this account in at all."""
+        return policy.may(self, policy.Action.VIEW)
+
+    def has_perm(self, permission: str, obj: Any = None) -> bool:
+        return policy.may_in_admin(self, permission)
+
+    def has_perms(self, permissions: Any, obj: Any = None) -> bool:
+        return all(self.has_perm(permission, obj) for permission in permissions)
+
+    def has_module_perms(self, app_label: str) -> bool:
+        return self.has_perm(f"{app_label}.view")
+
+    def _remember_role(self) -> None:
+        loaded = self.__dict__
+        self._stored_role = loaded.get("role"), loaded.get("is_admin")
+
+    def _derive_role(self) -> None:
+        role, is_admin = self.__dict__.get("role"), self.__dict__.get("is_admin")
+        if role is None or is_admin is None:  # not loaded, so not changed either
+            return
+        stored_role, stored_is_admin = self._stored_role
+        if role != stored_role and is_admin == stored_is_admin:
+            self.is_admin = role == Role.ADMIN
+        elif is_admin != stored_is_admin and role == stored_role:
+            if is_admin:
+                self.role = Role.ADMIN
+            elif role == Role.ADMIN:
+                self.role = Role.VIEWER
+        if self.is_admin != (self.role == Role.ADMIN):
+            raise ValueError(f"is_admin={self.is_admin} contradicts the role {self.role}.")

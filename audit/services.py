@@ -1,0 +1,93 @@
+"""The only writer of the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import models
+
+from audit.enums import ActorKind, AuditEvent, Outcome, Severity
+from audit.models import AuditLog
+from homepot.request_context import current_request
+
+MASK = "***"
+# Fields whose values are never written, only that they changed.
+SECRET_FIELDS = frozenset({"password", "api_key", "enrolment_key"})
+
+# Which reference of a row names a target of which model. `user` is the actor: an account
+# that was changed is named by type and label.
+_REFERENCES = {"sites.Site": "site_id", "devices.Device": "device_id", "jobs.Job": "job_id"}
+
+
+def record(
+    *,
+    event: AuditEvent,
+    actor: models.Model | None,
+    target: models.Model | None = None,
+    changes: Mapping[str, tuple[Any, Any]] | None = None,
+    description: str = "",
+    metadata: Mapping[str, Any] | None = None,
+    outcome: Outcome = Outcome.SUCCESS,
+    severity: Severity = Severity.INFO,
+) -> AuditLog:
+    """Write one row, in the transaction of the change it tells of.
+
+    `actor` is a user, a device, or None for the system itself. `changes` holds the value
+    before and after by field, of the fields that changed; secrets are masked here. Request
+    id, address and user agent are those of the request being served, if there is one.
+    """
+    row = AuditLog(
+        event_type=event,
+        description=description,
+        outcome=outcome,
+        severity=severity,
+        event_metadata=metadata,
+        **_actor_fields(actor),
+    )
+    if target is not None:
+        _name_target(row, target)
+    if changes:
+        row.old_values = {name: _masked(name, old) for name, (old, _) in changes.items()}
+        row.new_values = {name: _masked(name, new) for name, (_, new) in changes.items()}
+    if request := current_request.get():
+        row.request_id = request.request_id
+        row.ip_address = request.ip_address or ""
+        row.user_agent = request.user_agent
+    row.save(force_insert=True)
+    return row
+
+
+def _actor_fields(actor: models.Model | None) -> dict[str, Any]:
+    if actor is None:
+        return {"actor_kind": ActorKind.SYSTEM, "actor_label": "system"}
+    if isinstance(actor, AbstractBaseUser):
+        return {
+            "actor_kind": ActorKind.USER,
+            "actor_label": actor.get_username(),
+            "user_id": actor.pk,
+        }
+    return {
+        "actor_kind": ActorKind.DEVICE,
+        "actor_label": actor.device_id,  # type: ignore[attr-defined]
+        "device_id": actor.pk,
+        "site_id": actor.site_id,  # type: ignore[attr-defined]
+    }
+
+
+def _name_target(row: AuditLog, target: models.Model) -> None:
+    row.target_type = target._meta.model_name or ""
+    row.target_label = str(target)[:200]
+    if own_reference := _REFERENCES.get(target._meta.label):
+        setattr(row, own_reference, target.pk)
+    # What stands at a site, or is done to a device, is found in their histories too.
+    for field in target._meta.concrete_fields:
+        if field.is_relation and field.name in ("site", "device"):
+            setattr(row, field.attname, getattr(target, field.attname))
+
+
+def _masked(name: str, value: Any) -> Any:
+    if name in SECRET_FIELDS and value:
+        return MASK
+    return value

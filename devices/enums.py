@@ -1,0 +1,30 @@
+"""Fixed vocabularies of devices."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class DeviceType(models.TextChoices):
+    POS_TERMINAL = "pos_terminal"
+    IOT_SENSOR = "iot_sensor"
+    INDUSTRIAL_CONTROLLER = "industrial_controller"
+    GATEWAY = "gateway"
+    KIOSK = "kiosk"
+    PRINTER = "printer"
+    UNKNOWN = "unknown"
+
+
+class DeviceStatus(models.TextChoices):
+    UNKNOWN = "unknown"
+    ONLINE = "online"
+    OFFLINE = "offline"
+    ERROR = "error"
+    MAINTENANCE = "maintenance"
+
+
+class LifecycleState(models.TextChoices):
+    PENDING = "pending"
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    RETIRED = "retired"

@@ -1,0 +1,48 @@
+"""Answers to what never reaches a view, or crashes in one: JSON under /api/, a page elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest, HttpResponse
+from django.views import defaults
+
+from homepot.errors import PROBLEM_CONTENT_TYPE, problem
+
+API_PREFIX = "/api/"
+
+
+def _api_problem(status: int, detail: str, code: str) -> HttpResponse:
+    return HttpResponse(
+        orjson.dumps(problem(status, detail, code=code)),
+        status=status,
+        content_type=PROBLEM_CONTENT_TYPE,
+    )
+
+
+def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if not request.path_info.startswith(API_PREFIX):
+        return defaults.bad_request(request, exception)
+    if isinstance(exception, RequestDataTooBig):
+        return _api_problem(413, "The body is too large.", "payload_too_large")
+    return _api_problem(400, str(exception) or "Bad request.", "bad_request")
+
+
+def handler403(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if not request.path_info.startswith(API_PREFIX):
+        return defaults.permission_denied(request, exception)
+    return _api_problem(403, "You may not do this.", "permission_denied")
+
+
+def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if not request.path_info.startswith(API_PREFIX):
+        return defaults.page_not_found(request, exception)
+    return _api_problem(404, "Not found.", "not_found")
+
+
+def handler500(request: HttpRequest) -> Any:
+    if not request.path_info.startswith(API_PREFIX):
+        return defaults.server_error(request)
+    return _api_problem(500, "Something went wrong on our side.", "server_error")

@@ -1,0 +1,165 @@
+"""Errors as every caller of the API sees them: problem+json, RFC 9457.
+
+A use case that the present state refuses raises a `DomainError`. What databases and the
+framework raise is translated here, in one place, for every route under /api/.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from http import HTTPStatus
+from typing import Any
+
+import psycopg
+from django.core.exceptions import (
+    BadRequest,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+)
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError
+from django.db.models import ProtectedError, RestrictedError
+from django.http import Http404
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+logger = logging.getLogger(__name__)
+
+PROBLEM_CONTENT_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 5
+
+
+class DomainError(Exception):
+    """The present state refuses a good request: 409.
+
+    The message names the thing, its state and what would work. `errors` holds messages by
+    field where a field of the request is what clashes.
+    """
+
+    code = "conflict"
+
+    def __init__(self, message: str, *, errors: dict[str, list[str]] | None = None) -> None:
+        super().__init__(message)
+        self.errors = errors
+
+
+class IdentifierTakenError(DomainError):
+    code = "already_exists"
+
+
+class PayloadTooLarge(exceptions.APIException):
+    status_code = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    default_detail = "The body is too large."
+    default_code = "payload_too_large"
+
+
+class LengthRequired(exceptions.APIException):
+    status_code = HTTPStatus.LENGTH_REQUIRED
+    default_detail = "Send the body with a Content-Length."
+    default_code = "length_required"
+
+
+def problem(
+    status: int,
+    detail: str,
+    *,
+    code: str,
+    errors: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The body of an error answer; `errors` holds lists of messages by field."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+    }
+    if errors is not None:
+        body["errors"] = errors
+    return body
+
+
+def problem_response(error: Exception, context: dict[str, Any]) -> Response | None:
+    """REST framework's exception handler; None leaves the error to `handler500`."""
+    headers: dict[str, str] = {}
+    translated = _problem_of(error)
+    if translated is None:
+        return None
+    if isinstance(error, exceptions.APIException):
+        if authenticate := getattr(error, "auth_header", None):
+            headers["WWW-Authenticate"] = authenticate
+        if wait := getattr(error, "wait", None):
+            headers["Retry-After"] = str(int(wait) + 1)
+    if translated["status"] == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        logger.error("Database unavailable: %s", error)
+    if isinstance(error, (DataError, RecursionError)):
+        # The checks of the input should have caught it: a fault of ours.
+        logger.error("Input reached the database unchecked", exc_info=error)
+    return Response(
+        translated,
+        status=translated["status"],
+        headers=headers,
+        content_type=PROBLEM_CONTENT_TYPE,
+    )
+
+
+def _problem_of(error: Exception) -> dict[str, Any] | None:
+    match error:
+        case DomainError():
+            return problem(409, str(error), code=error.code, errors=error.errors)
+        case exceptions.ValidationError():
+            return problem(
+                400, "Some of the input is not valid.", code="invalid", errors=_by_field(error)
+            )
+        case exceptions.APIException():
+            return problem(error.status_code, str(error.detail), code=_code_of(error))
+        case Http404():
+            return problem(404, "Not found.", code="not_found")
+        case PermissionDenied():
+            return problem(403, "You may not do this.", code="permission_denied")
+        case RequestDataTooBig():
+            return problem(413, PayloadTooLarge.default_detail, code="payload_too_large")
+        case BadRequest() | SuspiciousOperation():
+            return problem(400, str(error) or "Bad request.", code="bad_request")
+        case IntegrityError():
+            columns = violated_columns(error)
+            return problem(
+                409,
+                "The data clashes with what is stored.",
+                code="conflict",
+                errors={column: ["Clashes with what is stored."] for column in columns} or None,
+            )
+        case ProtectedError() | RestrictedError():
+            return problem(409, "Other data still refers to this.", code="still_referenced")
+        case OperationalError() | InterfaceError():
+            return problem(503, "The database is not available; try again.", code="unavailable")
+        case DataError() | RecursionError():
+            return problem(400, "The input holds a value that cannot be stored.", code="invalid")
+    return None
+
+
+def _code_of(error: exceptions.APIException) -> str:
+    codes = error.get_codes()
+    return codes if isinstance(codes, str) else "error"
+
+
+def _by_field(error: exceptions.ValidationError) -> Any:
+    if isinstance(error.detail, dict):
+        return error.detail
+    return {"non_field_errors": error.detail}
+
+
+def violated_columns(error: IntegrityError) -> tuple[str, ...]:
+    """The columns of the unique constraint that `error` is about; empty when it is another kind.
+
+    SQLite: "UNIQUE constraint failed: devices.site_id, devices.name";
+    PostgreSQL: "Key (site_id, name)=(1, Till 1) already exists."
+    """
+    cause = error.__cause__
+    if isinstance(cause, psycopg.errors.UniqueViolation):
+        match = re.match(r"Key \((.+?)\)=", cause.diag.message_detail or "")
+        return tuple(match[1].replace('"', "").split(", ")) if match else ()
+    _, found, columns = str(error).partition("UNIQUE constraint failed: ")
+    return tuple(name.partition(".")[2] for name in columns.split(", ")) if found else ()

@@ -1,0 +1,77 @@
+"""What every request passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import unquote_to_bytes
+
+from django.core.exceptions import BadRequest
+from django.http import HttpRequest, HttpResponse
+
+from homepot.csp import CONTENT_SECURITY_POLICIES
+from homepot.error_pages import handler400
+from homepot.request_context import context_of, current_request
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+
+class RequestContextMiddleware:
+    """Gives the request an id, for the answer's X-Request-ID, the logs and the audit log."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        context = context_of(request)
+        token = current_request.set(context)
+        try:
+            response = self.get_response(request)
+        finally:
+            current_request.reset(token)
+        response["X-Request-ID"] = context.request_id
+        return response
+
+
+class SecurityPolicyMiddleware:
+    """Sets the content security policy of the path's prefix."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        for prefix, policy in CONTENT_SECURITY_POLICIES:
+            if request.path.startswith(prefix):
+                response.headers.setdefault("Content-Security-Policy", policy)
+                break
+        return response
+
+
+class RefuseBadBytesMiddleware:
+    """Answers 400 to a path or query with a NUL or bytes that are not UTF-8.
+
+    PostgreSQL refuses both, SQLite takes them: neither should get to see them.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        # Django has put %-escapes back in place of path bytes that are not UTF-8.
+        for part, raw in (
+            ("path", request.path_info),
+            ("query", request.META.get("QUERY_STRING", "")),
+        ):
+            value = unquote_to_bytes(raw)
+            if b"\0" in value or not _is_utf8(value):
+                error = BadRequest(f"The {part} holds a NUL or bytes that are not UTF-8.")
+                return handler400(request, error)
+        return self.get_response(request)
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

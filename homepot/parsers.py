@@ -1,0 +1,105 @@
+"""The only reader of request bodies: strict JSON, the same limits for both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import IO, Any
+
+import orjson
+from rest_framework.exceptions import ParseError, UnsupportedMediaType
+from rest_framework.parsers import BaseParser
+
+from homepot.errors import PayloadTooLarge
+
+MAX_BODY_BYTES = 1024 * 1024
+MAX_DEPTH = 32
+# What fits the integer columns and survives jsonb unchanged.
+MAX_NUMBER = 2**63
+
+
+class StrictJSONParser(BaseParser):
+    """JSON in UTF-8, at most `max_bytes` long and 32 levels deep.
+
+    Refuses NUL characters, lone surrogates, NaN, infinities and numbers beyond 2^63, which
+    one of the databases would refuse or change; -0.0 becomes 0. Raises PayloadTooLarge,
+    UnsupportedMediaType (another charset) and ParseError.
+    """
+
+    media_type = "application/json"
+    max_bytes = MAX_BODY_BYTES
+
+    def parse(
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        request = (parser_context or {})["request"]
+        charset = request.content_params.get("charset", "utf-8")
+        if charset.lower() not in ("utf-8", "utf8"):
+            raise UnsupportedMediaType(self.media_type, "Send JSON in UTF-8.")
+        return loads(self.read(stream, request.META))
+
+    def read(self, stream: IO[bytes], headers: Mapping[str, Any]) -> bytes:
+        # One byte more than allowed tells a body that is too long from one that just fits.
+        if int(headers.get("CONTENT_LENGTH") or 0) > self.max_bytes:
+            raise PayloadTooLarge(f"The body is larger than {self.max_bytes} bytes.")
+        body = stream.read(self.max_bytes + 1)
+        if len(body) > self.max_bytes:
+            raise PayloadTooLarge(f"The body is larger than {self.max_bytes} bytes.")
+        return body
+
+
+class MislabelledJSONParser(StrictJSONParser):
+    """JSON under the label that `curl -d` gives it when no Content-Type is named.
+
+    A real form is refused. Cookies are never enough to get here: they need a CSRF token.
+    """
+
+    media_type = "application/x-www-form-urlencoded"
+
+    def read(self, stream: IO[bytes], headers: Mapping[str, Any]) -> bytes:
+        body = super().read(stream, headers)
+        if not body.lstrip().startswith((b"{", b"[")):
+            raise UnsupportedMediaType(self.media_type, "Send JSON, not a form.")
+        return body
+
+
+def loads(body: bytes) -> Any:
+    """Parse and check one JSON text; raises ParseError or UnsupportedMediaType."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        try:
+            body.decode()
+        except UnicodeDecodeError:
+            raise UnsupportedMediaType("application/json", "Send JSON in UTF-8.") from None
+        raise ParseError(f"The body is not JSON: {error}.") from None
+    return _checked(value, MAX_DEPTH)
+
+
+def _checked(value: Any, levels_left: int) -> Any:
+    """`value` with -0.0 as 0; raises ParseError for what one of the databases cannot hold."""
+    match value:
+        case str():
+            if "\0" in value:
+                raise ParseError("The body holds a NUL character.")
+        case bool() | None:
+            pass
+        case int() | float():
+            if not -MAX_NUMBER <= value < MAX_NUMBER:
+                raise ParseError("The body holds a number beyond 2^63.")
+            if value == 0:
+                return 0
+        case dict():
+            if levels_left == 0:
+                raise ParseError(f"The body is nested more than {MAX_DEPTH} levels deep.")
+            for key, item in value.items():
+                if "\0" in key:
+                    raise ParseError("The body holds a NUL character.")
+                value[key] = _checked(item, levels_left - 1)
+        case list():
+            if levels_left == 0:
+                raise ParseError(f"The body is nested more than {MAX_DEPTH} levels deep.")
+            value[:] = [_checked(item, levels_left - 1) for item in value]
+    return value

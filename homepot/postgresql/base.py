@@ -1,0 +1,71 @@
+"""Django's PostgreSQL engine, with checked pool connections and errors that say what is wrong."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import psycopg
+from django.db.backends.base.base import NO_DB_ALIAS
+from django.db.backends.postgresql import base
+from django.db.utils import OperationalError
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from homepot.database import describe_database
+
+# A connection used within this time is trusted; asking each time costs a round trip.
+RESTED_AFTER_SECONDS = 1.0
+
+
+class RestedConnectionPool(ConnectionPool):
+    """A pool that checks a connection before use when it has rested for a while."""
+
+    def putconn(self, conn: Any) -> None:
+        conn.last_used_at = time.monotonic()
+        super().putconn(conn)
+
+    @staticmethod
+    def check_rested(conn: Any) -> None:
+        last_used_at = getattr(conn, "last_used_at", None)
+        if last_used_at is None or time.monotonic() - last_used_at > RESTED_AFTER_SECONDS:
+            ConnectionPool.check_connection(conn)
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    _connection_pools: dict[str, RestedConnectionPool] = {}
+
+    @property
+    def pool(self) -> RestedConnectionPool | None:
+        pool_options = self.settings_dict["OPTIONS"].get("pool")
+        if self.alias == NO_DB_ALIAS or not pool_options:
+            return None
+        if self.alias not in self._connection_pools:
+            pool = RestedConnectionPool(
+                kwargs={**self.get_connection_params(), "autocommit": True},
+                open=False,  # by the first request that needs it
+                configure=self._configure_connection,  # type: ignore[attr-defined]
+                check=RestedConnectionPool.check_rested,
+                name="homepot",
+                **pool_options,
+            )
+            # Threads may race here; the first pool wins and the others were never opened.
+            self._connection_pools.setdefault(self.alias, pool)
+        return self._connection_pools[self.alias]
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        try:
+            if self.pool and self.pool.closed:
+                # The pool only says that it timed out; a plain connection says why.
+                psycopg.connect(**conn_params).close()
+            return super().get_new_connection(conn_params)
+        except PoolTimeout:
+            raise
+        except psycopg.OperationalError as error:
+            raise OperationalError(connection_problem(error, self.settings_dict)) from error
+
+
+def connection_problem(error: psycopg.OperationalError, options: dict[str, Any]) -> str:
+    """One line for people: which database could not be reached, and why."""
+    reasons = [line for line in str(error).splitlines() if "failed: " in line] or [str(error)]
+    reason = " ".join(reasons[-1].split("failed: ")[-1].split())
+    return f"Cannot connect to the {describe_database(options)}: {reason}."

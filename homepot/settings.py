@@ -1,0 +1,199 @@
+"""Settings, read from the environment or from `.env` beside manage.py.
+
+`.env.example` describes every variable.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from ipaddress import ip_network
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from homepot.database import database_options
+from homepot.logging import logging_options
+from homepot.secret_key import check_production_secret, make_secret_key
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+ENV_FILE = Path(os.environ.get("HOMEPOT_ENV_FILE", BASE_DIR / ".env"))
+
+env = environ.Env()
+env.read_env(ENV_FILE)
+
+# Where it runs
+
+ENVIRONMENT = env.str("ENVIRONMENT", default="development")
+if ENVIRONMENT not in ("development", "production"):
+    raise ImproperlyConfigured(
+        f"ENVIRONMENT is {ENVIRONMENT!r}; it must be development or production."
+    )
+IS_PRODUCTION = ENVIRONMENT == "production"
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = env.str("SECRET_KEY", default="")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+
+if IS_PRODUCTION:
+    if DEBUG:
+        raise ImproperlyConfigured("DEBUG must be off when ENVIRONMENT is production.")
+    if "*" in ALLOWED_HOSTS:
+        raise ImproperlyConfigured("ALLOWED_HOSTS must name the hosts in production, not '*'.")
+    check_production_secret(SECRET_KEY)
+elif not SECRET_KEY:
+    SECRET_KEY = make_secret_key(ENV_FILE)
+
+# The database
+
+# wsgi.py says so: its threads share a pool, a command has one connection.
+IS_WEB_PROCESS = os.environ.get("HOMEPOT_PROCESS") == "web"
+DATABASES = {
+    "default": database_options(
+        env.str("DATABASE__URL", default=""),
+        base_dir=BASE_DIR,
+        pool_size=env.int("DATABASE__POOL_SIZE", default=5),
+        max_overflow=env.int("DATABASE__MAX_OVERFLOW", default=10),
+        is_web_process=IS_WEB_PROCESS,
+    )
+}
+if Path(DATABASES["default"]["NAME"]).parent == BASE_DIR / "data":
+    # Nothing to set up: SQLite's default folder makes itself. If it cannot, connecting says so.
+    with suppress(OSError):
+        (BASE_DIR / "data").mkdir(exist_ok=True)
+ECHO_SQL = env.bool("DATABASE__ECHO_SQL", default=False)
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+FIXTURE_DIRS = [BASE_DIR / "fixtures"]
+
+# The application
+
+INSTALLED_APPS = [
+    # Before Django's own: homepot replaces its migrate.
+    "homepot",
+    "accounts",
+    "audit",
+    "sites",
+    "devices",
+    "jobs",
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "corsheaders",
+    "django_filters",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+]
+
+MIDDLEWARE = [
+    "homepot.middleware.RequestContextMiddleware",
+    "homepot.middleware.SecurityPolicyMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "homepot.middleware.RefuseBadBytesMiddleware",
+    "django.middleware.http.ConditionalGetMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "homepot.urls"
+WSGI_APPLICATION = "homepot.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_I18N = False
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+# Files are served from the packages themselves; nothing has to be collected first.
+WHITENOISE_USE_FINDERS = True
+
+# Accounts
+
+AUTH_USER_MODEL = "accounts.User"
+PASSWORD_HASHERS = ["accounts.hashers.Argon2Hasher"]
+AUTHENTICATION_BACKENDS = ["accounts.backends.PasswordBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+    {"NAME": "accounts.validators.MaximumLengthValidator"},
+]
+LOGIN_URL = "admin:login"
+
+# Web security
+
+CORS_ALLOWED_ORIGINS = env.list("CORS_ORIGINS", default=[])
+CORS_URLS_REGEX = r"^/api/"
+TRUSTED_PROXIES = [ip_network(entry) for entry in env.list("TRUSTED_PROXIES", default=[])]
+SESSION_COOKIE_SECURE = IS_PRODUCTION
+CSRF_COOKIE_SECURE = IS_PRODUCTION
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_HSTS_SECONDS = 31_536_000 if IS_PRODUCTION else 0
+X_FRAME_OPTIONS = "DENY"
+
+# The API
+
+API_ANONYMOUS_READ = env.bool("API__ANONYMOUS_READ", default=False)
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "accounts.authentication.ApiKeyAuthentication",
+        "accounts.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["accounts.permissions.PolicyPermission"],
+    "DEFAULT_PARSER_CLASSES": ["homepot.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["homepot.renderers.ORJSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "homepot.schema.ProblemSchema",
+    "EXCEPTION_HANDLER": "homepot.errors.problem_response",
+    # Representations are chosen by Accept, never by a query parameter.
+    "URL_FORMAT_OVERRIDE": None,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+    "TEST_REQUEST_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "HOMEPOT API",
+    "DESCRIPTION": "Sites, devices and their health.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": r"/api/v1/",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
+# Devices
+
+CHECK_IN_SECONDS = env.int("DEVICES__CHECK_IN_SECONDS", default=60)
+
+# Logs
+
+LOGGING = logging_options(
+    level=env.str("LOGGING__LEVEL", default="INFO").upper(),
+    format=env.str("LOGGING__FORMAT", default="text"),
+    echo_sql=ECHO_SQL,
+)

@@ -1,0 +1,13 @@
+"""Text that people and devices write."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from django.core.exceptions import ValidationError
+
+
+def validate_name(name: str) -> None:
+    """Raise ValidationError for control characters; any script and emoji are welcome."""
+    if any(unicodedata.category(character) == "Cc" for character in name):
+        raise ValidationError("A name cannot hold control characters.", code="control_character")

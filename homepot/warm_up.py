@@ -1,0 +1,24 @@
+"""What a web process does before its first request, so that no caller waits for it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from django.db import OperationalError, connection
+from django.urls import resolve
+
+from homepot.database import describe_database
+
+logger = logging.getLogger(__name__)
+
+
+def warm_up() -> None:
+    """Load every URL and reach the database; ends the process when that fails."""
+    try:
+        connection.ensure_connection()
+    except OperationalError as error:
+        sys.exit(f"homepot: {error}")
+    logger.info("Serving from the %s", describe_database(connection.settings_dict))
+    connection.close()
+    resolve("/")
