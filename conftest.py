@@ -1,0 +1,44 @@
+"""Fixtures of all tests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from rest_framework.test import APIClient
+
+CountStatements = Callable[[int], AbstractContextManager[None]]
+TRANSACTION_STATEMENT = re.compile(r"(BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE)\b")
+
+
+@pytest.fixture
+def api() -> APIClient:
+    """A caller without credentials; `api.credentials(HTTP_X_API_KEY=...)` gives it some."""
+    return APIClient()
+
+
+@pytest.fixture
+def count_statements() -> CountStatements:
+    """`with count_statements(2):` fails unless the block sends exactly two statements.
+
+    What begins and ends transactions is not counted; `assertNumQueries` counts that too.
+    """
+
+    @contextmanager
+    def expect(expected: int) -> Iterator[None]:
+        with CaptureQueriesContext(connection) as captured:
+            yield
+        statements = [
+            query["sql"]
+            for query in captured.captured_queries
+            if not TRANSACTION_STATEMENT.match(query["sql"])
+        ]
+        if len(statements) != expected:
+            listed = "\n".join(f"{number}. {sql}" for number, sql in enumerate(statements, 1))
+            pytest.fail(f"{len(statements)} statements instead of {expected}:\n{listed}")
+
+    return expect

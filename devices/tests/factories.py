@@ -1,0 +1,39 @@
+"""Valid devices and health checks, saved directly."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+from devices.enums import DeviceType, LifecycleState
+from devices.models import Device, HealthCheck
+from sites.tests.factories import make_site
+
+# Above the numbers of the demo's terminals.
+numbers = count(1001)
+
+
+def make_device(**fields: Any) -> Device:
+    """An active terminal, at a site of its own unless `site` is given."""
+    number = next(numbers)
+    if "site" not in fields:
+        fields["site"] = make_site()
+    if fields.get("lifecycle_state") == LifecycleState.RETIRED:
+        fields.setdefault("is_active", False)
+    defaults = {
+        "device_id": f"pos-terminal-{number}",
+        "name": f"POS Terminal {number}",
+        "device_type": DeviceType.POS_TERMINAL,
+        "lifecycle_state": LifecycleState.ACTIVE,
+    }
+    return Device.objects.create(**defaults | fields)
+
+
+def make_health_check(**fields: Any) -> HealthCheck:
+    """A healthy check, of a device of its own unless `device` is given.
+
+    The device's own columns stay as they are.
+    """
+    if "device" not in fields:
+        fields["device"] = make_device()
+    return HealthCheck.objects.create(**{"is_healthy": True, "response_time_ms": 42} | fields)
