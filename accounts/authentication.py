@@ -34,7 +34,3 @@ class ApiKeyAuthentication(authentication.BaseAuthentication):
     def authenticate_header(self, request: Request) -> str:
         # The scheme of a 401's WWW-Authenticate; the key itself goes in its own header.
         return f'ApiKey realm="api", header="{API_KEY_HEADER}"'
-
-
-class SessionAuthentication(authentication.SessionAuthentication):
-    """The browser's session of the admin, with a CSRF token for every write."""

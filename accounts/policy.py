@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.db import models
 
 from accounts.enums import Role
@@ -26,6 +27,11 @@ ROLE_MAY: dict[str, frozenset[Action]] = {
 def may(user: Any, action: Action) -> bool:
     """Whether `user`, who may be anonymous, may do `action` at all."""
     return bool(user.is_authenticated and user.is_active and action in ROLE_MAY[user.role])
+
+
+def may_see_fleet(user: Any) -> bool:
+    """Whether `user` may see sites and devices; with API__ANONYMOUS_READ everybody may."""
+    return may(user, Action.VIEW) or (settings.API_ANONYMOUS_READ and user.is_anonymous)
 
 
 # What the admin's permissions, "devices.change_device", mean for whom.

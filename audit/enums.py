@@ -42,7 +42,6 @@ class AuditEvent(models.TextChoices):
     DEVICE_KEYS_REVOKED = "device_keys_revoked"
     MAINTENANCE_STARTED = "maintenance_started"
     MAINTENANCE_ENDED = "maintenance_ended"
-    HEALTH_CHECK_RECORDED = "health_check_recorded"
 
     JOB_CREATED = "job_created"
     JOB_STARTED = "job_started"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
@@ -10,7 +12,7 @@ from django.utils import timezone
 from devices.enums import DeviceStatus, DeviceType, LifecycleState
 from devices.querysets import DeviceQuerySet, HealthCheckQuerySet
 from homepot.identifiers import validate_identifier
-from homepot.models import TimestampedModel
+from homepot.models import MAX_INTEGER, TimestampedModel
 from homepot.text import validate_name
 
 validate_mac_address = RegexValidator(
@@ -110,13 +112,21 @@ class Device(TimestampedModel):
 
     natural_key.dependencies = ["sites.site"]  # type: ignore[attr-defined]
 
+    def status_at(self, now: datetime) -> DeviceStatus:
+        """The status at `now`, which time alone may have moved since it was stored."""
+        if self.status_due_at is not None and self.status_due_at <= now:
+            return DeviceStatus.OFFLINE
+        return DeviceStatus(self.status)
+
 
 class HealthCheck(models.Model):
     """One check-in of a device, or one probe of it. It never changes."""
 
     device = models.ForeignKey(Device, models.PROTECT, related_name="health_checks", db_index=False)
     is_healthy = models.BooleanField()
-    response_time_ms = models.PositiveIntegerField(null=True, blank=True)
+    response_time_ms = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MaxValueValidator(MAX_INTEGER)]
+    )
     status_code = models.PositiveSmallIntegerField(
         null=True, blank=True, validators=[MinValueValidator(100), MaxValueValidator(599)]
     )

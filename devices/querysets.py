@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Self
 
 from django.db import models
+from django.db.models import Case, F, Q, Value, When
 
-from accounts.policy import Action, may
+from accounts.policy import Action, may, may_see_fleet
+from devices.enums import DeviceStatus
+from devices.status import SILENT_REASON
 
 
 class DeviceQuerySet(models.QuerySet):
@@ -14,9 +18,26 @@ class DeviceQuerySet(models.QuerySet):
         """Devices that have not been retired."""
         return self.filter(is_active=True)
 
+    def with_status(self, now: datetime) -> Self:
+        """Annotate `current_status`, `current_reason` and `current_since` as of `now`.
+
+        The stored status, but offline from the moment that is due, swept or not. The
+        counterpart in Python is `Device.status_at`.
+        """
+        is_due = Q(status_due_at__lte=now)
+        return self.annotate(
+            current_status=Case(
+                When(is_due, then=Value(DeviceStatus.OFFLINE)), default=F("status")
+            ),
+            current_reason=Case(
+                When(is_due, then=Value(SILENT_REASON)), default=F("status_reason")
+            ),
+            current_since=Case(When(is_due, then=F("status_due_at")), default=F("status_since")),
+        )
+
     def visible_to(self, user: Any) -> Self:
         """The devices `user` may know of."""
-        return self if may(user, Action.VIEW) else self.none()
+        return self if may_see_fleet(user) else self.none()
 
 
 class HealthCheckQuerySet(models.QuerySet):

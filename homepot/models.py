@@ -5,6 +5,9 @@ from __future__ import annotations
 from django.db import models
 from django.utils import timezone
 
+# The largest value of an integer column of PostgreSQL; SQLite would take more.
+MAX_INTEGER = 2**31 - 1
+
 
 class TimestampedModel(models.Model):
     """A row that knows when it was made and last changed (aware, UTC)."""

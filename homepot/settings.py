@@ -128,7 +128,6 @@ USE_I18N = False
 USE_TZ = True
 
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
 # Files are served from the packages themselves; nothing has to be collected first.
 WHITENOISE_USE_FINDERS = True
 
@@ -163,10 +162,13 @@ API_ANONYMOUS_READ = env.bool("API__ANONYMOUS_READ", default=False)
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "accounts.authentication.ApiKeyAuthentication",
-        "accounts.authentication.SessionAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["accounts.permissions.PolicyPermission"],
-    "DEFAULT_PARSER_CLASSES": ["homepot.parsers.StrictJSONParser"],
+    "DEFAULT_PARSER_CLASSES": [
+        "homepot.parsers.StrictJSONParser",
+        "homepot.parsers.MislabelledJSONParser",
+    ],
     "DEFAULT_RENDERER_CLASSES": ["homepot.renderers.ORJSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "homepot.schema.ProblemSchema",
     "EXCEPTION_HANDLER": "homepot.errors.problem_response",

@@ -6,6 +6,9 @@ import unicodedata
 
 from django.core.exceptions import ValidationError
 
+# Characters of free text, such as descriptions and error messages.
+MAX_TEXT_LENGTH = 10_000
+
 
 def validate_name(name: str) -> None:
     """Raise ValidationError for control characters; any script and emoji are welcome."""

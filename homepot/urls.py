@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path, re_path
 from django.views.generic import RedirectView
+
+from homepot.views import SchemaView, SwaggerView
 
 handler400 = "homepot.error_pages.handler400"
 handler403 = "homepot.error_pages.handler403"
@@ -14,4 +16,9 @@ handler500 = "homepot.error_pages.handler500"
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
+    path("api/v1/sites/", include("sites.urls")),
+    path("api/v1/devices/", include("devices.urls")),
+    path("api/v1/health/", include("devices.health_urls")),
+    re_path(r"^api/v1/schema/?$", SchemaView.as_view(), name="schema"),
+    re_path(r"^api/v1/docs/?$", SwaggerView.as_view(url_name="schema"), name="docs"),
 ]

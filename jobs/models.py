@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from homepot.identifiers import validate_identifier
-from homepot.models import TimestampedModel
+from homepot.models import MAX_INTEGER, TimestampedModel
 from jobs.enums import JobAction, JobPriority, JobStatus
 from jobs.querysets import JobQuerySet
 
@@ -39,9 +39,11 @@ class Job(TimestampedModel):
     config_version = models.CharField(max_length=50, blank=True)
     # From release to the last moment a device may begin; from beginning to being given up.
     ttl_seconds = models.PositiveIntegerField(
-        default=DAY_SECONDS, validators=[MinValueValidator(1)]
+        default=DAY_SECONDS, validators=[MinValueValidator(1), MaxValueValidator(MAX_INTEGER)]
     )
-    timeout_seconds = models.PositiveIntegerField(default=3600, validators=[MinValueValidator(1)])
+    timeout_seconds = models.PositiveIntegerField(
+        default=3600, validators=[MinValueValidator(1), MaxValueValidator(MAX_INTEGER)]
+    )
     max_attempts = models.PositiveSmallIntegerField(
         default=5, validators=[MinValueValidator(1), MaxValueValidator(100)]
     )

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from django.db import models
 
-from accounts.policy import Action, may
+from accounts.policy import may_see_fleet
 
 
 class SiteQuerySet(models.QuerySet):
@@ -16,4 +16,4 @@ class SiteQuerySet(models.QuerySet):
 
     def visible_to(self, user: Any) -> Self:
         """The sites `user` may know of."""
-        return self if may(user, Action.VIEW) else self.none()
+        return self if may_see_fleet(user) else self.none()

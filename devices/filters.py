@@ -1,0 +1,45 @@
+"""What lists of devices and health checks can be filtered by."""
+
+from __future__ import annotations
+
+import django_filters
+from django.db.models import Q, QuerySet
+
+from devices.enums import DeviceStatus, DeviceType, LifecycleState
+from devices.models import Device, HealthCheck
+from homepot.filters import TimeFilter
+
+
+class SiteDeviceFilter(django_filters.FilterSet):
+    device_type = django_filters.ChoiceFilter(choices=DeviceType.choices)
+    status = django_filters.ChoiceFilter(choices=DeviceStatus.choices, field_name="current_status")
+    lifecycle_state = django_filters.ChoiceFilter(choices=LifecycleState.choices)
+    search = django_filters.CharFilter(
+        method="filter_search", label="Part of the id, name or address."
+    )
+
+    class Meta:
+        model = Device
+        fields: list[str] = []
+
+    def filter_search(self, queryset: QuerySet, name: str, value: str) -> QuerySet:
+        return queryset.filter(
+            Q(device_id__icontains=value)
+            | Q(name__icontains=value)
+            | Q(ip_address__icontains=value)
+            | Q(mac_address__icontains=value)
+        )
+
+
+class DeviceFilter(SiteDeviceFilter):
+    site_id = django_filters.CharFilter(field_name="site__site_id")
+
+
+class HealthCheckFilter(django_filters.FilterSet):
+    is_healthy = django_filters.BooleanFilter()
+    since = TimeFilter(field_name="checked_at", lookup_expr="gte")
+    until = TimeFilter(field_name="checked_at", lookup_expr="lt")
+
+    class Meta:
+        model = HealthCheck
+        fields: list[str] = []

@@ -1,0 +1,79 @@
+"""Answers to "how are they?", in one statement each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Case, F, FilteredRelation, Q, Value, When
+from django.http import Http404
+
+from devices.enums import DeviceStatus
+from sites.querysets import SiteQuerySet
+
+
+def site_health(sites: SiteQuerySet, site_id: str, now: datetime) -> dict[str, Any]:
+    """The health of the site `site_id` among `sites` at `now`: counts and its devices by name.
+
+    Retired devices do not count. Raises Http404.
+    """
+    is_due = Q(at_site__status_due_at__lte=now)
+    rows = list(
+        sites.filter(site_id=site_id)
+        .annotate(
+            # A left join, so that a site without devices still answers one row.
+            at_site=FilteredRelation("devices", condition=Q(devices__is_active=True)),
+            current_status=Case(
+                When(is_due, then=Value(DeviceStatus.OFFLINE)), default=F("at_site__status")
+            ),
+            current_since=Case(
+                When(is_due, then=F("at_site__status_due_at")),
+                default=F("at_site__status_since"),
+            ),
+        )
+        .order_by("at_site__name", "at_site__id")
+        .values_list(
+            "updated_at",
+            "at_site__device_id",
+            "at_site__name",
+            "at_site__device_type",
+            "current_status",
+            "at_site__ip_address",
+            "at_site__last_seen",
+            "current_since",
+        )
+    )
+    if not rows:
+        raise Http404
+    last_updated = rows[0][0]
+    devices = []
+    for _, device_id, name, device_type, status, ip_address, last_seen, since in rows:
+        if device_id is None:
+            continue
+        last_updated = max(last_updated, since, last_seen or since)
+        devices.append(
+            {
+                "device_id": device_id,
+                "name": name,
+                "type": device_type,
+                "status": status,
+                "ip_address": ip_address,
+                "last_seen": last_seen,
+            }
+        )
+    counts = Counter(device["status"] for device in devices)
+    total, healthy = len(devices), counts[DeviceStatus.ONLINE]
+    return {
+        "site_id": site_id,
+        "total_devices": total,
+        "healthy_devices": healthy,
+        "offline_devices": counts[DeviceStatus.OFFLINE],
+        "error_devices": counts[DeviceStatus.ERROR],
+        "maintenance_devices": counts[DeviceStatus.MAINTENANCE],
+        "unknown_devices": counts[DeviceStatus.UNKNOWN],
+        "health_percentage": round(100 * healthy / total, 1) if total else 0.0,
+        "status_summary": f"{healthy}/{total} terminals healthy",
+        "devices": devices,
+        "last_updated": last_updated,
+    }

@@ -1,0 +1,81 @@
+"""Serializer fields with the checks that neither database makes alike."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import models
+from rest_framework import serializers
+
+EARLIEST_YEAR = 2000
+LATEST_YEAR = 2199
+
+
+class UTCDateTimeField(serializers.DateTimeField):
+    """An ISO 8601 time with an offset, in the years 2000-2199; kept and shown in UTC."""
+
+    default_error_messages = {
+        "no_offset": "Say the offset of the time: 2026-01-31T08:00:00Z.",
+        "out_of_range": f"The time must lie in the years {EARLIEST_YEAR}-{LATEST_YEAR}.",
+    }
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        if value.tzinfo is None:
+            self.fail("no_offset")
+        # The year first: far away, the conversion itself overflows.
+        if not EARLIEST_YEAR <= value.year <= LATEST_YEAR:
+            self.fail("out_of_range")
+        value = value.astimezone(UTC)
+        if not EARLIEST_YEAR <= value.year <= LATEST_YEAR:
+            self.fail("out_of_range")
+        return value
+
+
+class FiniteFloatField(serializers.FloatField):
+    """A number; "nan" and "inf", which Python would read from text, are not."""
+
+    def to_internal_value(self, data: Any) -> float:
+        value = super().to_internal_value(data)
+        if not math.isfinite(value):
+            self.fail("invalid")
+        return value
+
+
+class JSONObjectField(serializers.JSONField):
+    """A JSON object, of whatever keys."""
+
+    default_error_messages = {"not_an_object": "Send a JSON object."}
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        value = super().to_internal_value(data)
+        if not isinstance(value, dict):
+            self.fail("not_an_object")
+        return value
+
+
+class StrictModelSerializer(serializers.ModelSerializer):
+    """A ModelSerializer with these fields.
+
+    `create_only` names fields that a later write may repeat but not change.
+    """
+
+    create_only: tuple[str, ...] = ()
+
+    serializer_field_mapping = {
+        **serializers.ModelSerializer.serializer_field_mapping,
+        models.DateTimeField: UTCDateTimeField,
+        models.FloatField: FiniteFloatField,
+    }
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        attrs = super().validate(attrs)
+        if self.instance is not None:
+            for name in self.create_only:
+                field = self.fields[name]
+                if field.source in attrs and attrs.pop(field.source) != field.get_attribute(
+                    self.instance
+                ):
+                    raise serializers.ValidationError({name: ["This cannot be changed."]})
+        return attrs

@@ -1,0 +1,71 @@
+"""Everything that changes sites."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+
+from accounts.models import User
+from audit import services as audit
+from audit.enums import AuditEvent
+from homepot.changes import refuse_duplicates, update_row
+from homepot.identifiers import make_identifier
+from sites.errors import SiteHasDevicesError, SiteRetiredError
+from sites.models import Site
+
+
+@transaction.atomic
+def create_site(*, actor: User | None, site_id: str | None = None, **fields: Any) -> Site:
+    """Open a site; without `site_id` it gets a random one.
+
+    Raises IdentifierTakenError when `site_id` is taken, also by a retired site.
+    """
+    site = Site(site_id=site_id or make_identifier("site"), **fields)
+    with refuse_duplicates(site_id=f"The site id {site.site_id} is taken; choose another."):
+        site.save(force_insert=True)
+    audit.record(
+        event=AuditEvent.SITE_CREATED,
+        actor=actor,
+        target=site,
+        changes={name: (None, value) for name, value in fields.items()},
+    )
+    return site
+
+
+@transaction.atomic
+def update_site(*, site: Site, actor: User | None, **fields: Any) -> Site:
+    """Change those of `fields` that differ; raises SiteRetiredError."""
+    locked = lock_active_site(site)
+    if changes := update_row(locked, fields):
+        audit.record(event=AuditEvent.SITE_UPDATED, actor=actor, target=locked, changes=changes)
+    return locked
+
+
+@transaction.atomic
+def retire_site(*, site: Site, actor: User | None) -> None:
+    """Take a site out of use; its history stays.
+
+    Raises SiteHasDevicesError while devices stand there, SiteRetiredError when it is retired.
+    """
+    locked = lock_active_site(site)
+    device_count = locked.devices.filter(is_active=True).count()
+    if device_count:
+        raise SiteHasDevicesError(
+            f"Site {site.site_id} has {device_count} active device"
+            f"{'s' if device_count > 1 else ''}; retire or transfer them first."
+        )
+    changes = update_row(locked, {"is_active": False})
+    audit.record(event=AuditEvent.SITE_RETIRED, actor=actor, target=locked, changes=changes)
+
+
+def lock_active_site(site: Site) -> Site:
+    """Read `site` again under a lock that keeps it active until the transaction ends.
+
+    Raises SiteRetiredError when it is not active any more.
+    """
+    # SQLite has no row locks and needs none: its write transactions take turns.
+    locked = Site.objects.select_for_update(no_key=True).get(pk=site.pk)
+    if not locked.is_active:
+        raise SiteRetiredError(f"Site {site.site_id} is retired and cannot be changed.")
+    return locked

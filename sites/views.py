@@ -1,0 +1,36 @@
+"""The REST API of sites."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from homepot.viewsets import ResourceViewSet
+from sites import services
+from sites.filters import SiteFilter
+from sites.models import Site
+from sites.querysets import SiteQuerySet
+from sites.serializers import SiteSerializer
+
+
+class SiteViewSet(ResourceViewSet):
+    """Places with devices. Deleting one retires it: its history stays."""
+
+    resource_name = "sites"
+    serializer_class = SiteSerializer
+    filterset_class = SiteFilter
+    lookup_field = "site_id"
+    orderings = {"created_at": "created_at", "name": "name", "site_id": "site_id"}
+    allows_anonymous_read = True
+    queryset = Site.objects.none()  # tells the schema the model
+
+    def get_queryset(self) -> SiteQuerySet:
+        return Site.objects.active().visible_to(self.request.user)
+
+    def perform_create(self, fields: dict[str, Any]) -> Site:
+        return services.create_site(actor=self.actor, **fields)
+
+    def perform_update(self, instance: Site, fields: dict[str, Any]) -> None:
+        services.update_site(site=instance, actor=self.actor, **fields)
+
+    def perform_destroy(self, instance: Site) -> None:
+        services.retire_site(site=instance, actor=self.actor)
