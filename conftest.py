@@ -11,6 +11,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
+from accounts.enums import Role
+from accounts.tests.factories import make_api_key, make_user
+
 CountStatements = Callable[[int], AbstractContextManager[None]]
 TRANSACTION_STATEMENT = re.compile(r"(BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE)\b")
 
@@ -42,3 +45,24 @@ def count_statements() -> CountStatements:
             pytest.fail(f"{len(statements)} statements instead of {expected}:\n{listed}")
 
     return expect
+
+
+@pytest.fixture
+def api_as(api: APIClient) -> Callable[[Role], APIClient]:
+    """`api_as(Role.OPERATOR)` is a caller with the API key of a new account of that role."""
+
+    def sign_in(role: Role) -> APIClient:
+        api.credentials(HTTP_X_API_KEY=make_api_key(make_user(role=role)))
+        return api
+
+    return sign_in
+
+
+@pytest.fixture
+def viewer(api_as: Callable[[Role], APIClient]) -> APIClient:
+    return api_as(Role.VIEWER)
+
+
+@pytest.fixture
+def operator(api_as: Callable[[Role], APIClient]) -> APIClient:
+    return api_as(Role.OPERATOR)

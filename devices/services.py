@@ -73,7 +73,7 @@ def retire_device(*, device: Device, actor: User | None) -> None:
         locked,
         {"lifecycle_state": LifecycleState.RETIRED, "is_active": False, "status_due_at": None},
     )
-    del changes["status_due_at"]
+    changes.pop("status_due_at", None)  # follows from the rest
     audit.record(event=AuditEvent.DEVICE_RETIRED, actor=actor, target=locked, changes=changes)
 
 

@@ -13,7 +13,7 @@ from django.http import HttpRequest
 
 USER_AGENT_LENGTH = 500
 # An id given by a proxy is kept when it is harmless in a log line.
-REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def context_of(request: HttpRequest) -> RequestContext:
     """Read the context of `request`; a missing or odd X-Request-ID is replaced by a new one."""
     given_id = request.headers.get("X-Request-ID", "")
     return RequestContext(
-        request_id=given_id if REQUEST_ID.match(given_id) else uuid.uuid4().hex,
+        request_id=given_id if REQUEST_ID.fullmatch(given_id) else uuid.uuid4().hex,
         ip_address=client_address(request),
         user_agent=printable(request.headers.get("User-Agent", ""))[:USER_AGENT_LENGTH],
     )
