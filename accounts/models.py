@@ -14,6 +14,7 @@ from django.db.models import Q
 from accounts import policy
 from accounts.enums import Role, SiteAccess
 from accounts.hashers import MAX_PASSWORD_LENGTH
+from accounts.querysets import UserQuerySet
 from homepot.models import TimestampedModel
 
 validate_username = RegexValidator(
@@ -54,7 +55,7 @@ class CanonicalEmailField(CanonicalMixin, models.EmailField):
     pass
 
 
-class UserManager(BaseUserManager["User"]):
+class UserManager(BaseUserManager.from_queryset(UserQuerySet)):  # type: ignore[misc]
     def create_user(
         self, username: str, email: str, password: str | None = None, **fields: Any
     ) -> User:
@@ -93,6 +94,8 @@ class User(AbstractBaseUser, TimestampedModel):
     role = models.CharField(max_length=20, choices=Role, default=Role.NONE)
     is_admin = models.BooleanField(default=False, editable=False)
     is_active = models.BooleanField(default=True)
+    # Set by an admin who gave a one-time password; until then the account can do nothing else.
+    must_change_password = models.BooleanField(default=False)
     site_access = models.CharField(max_length=20, choices=SiteAccess, default=SiteAccess.ALL)
     # SHA-256 of the key; the hint is its beginning, for people.
     api_key = models.CharField(max_length=64, unique=True, null=True, blank=True, editable=False)
@@ -165,8 +168,8 @@ class User(AbstractBaseUser, TimestampedModel):
 
     @property
     def is_staff(self) -> bool:
-        """Whether the admin lets this account in at all."""
-        return policy.may(self, policy.Action.VIEW)
+        """Whether the admin lets this account in at all, if only to change its password."""
+        return self.is_active and self.role != Role.NONE
 
     def has_perm(self, permission: str, obj: Any = None) -> bool:
         return policy.may_in_admin(self, permission)
@@ -195,3 +198,21 @@ class User(AbstractBaseUser, TimestampedModel):
                 self.role = Role.VIEWER
         if self.is_admin != (self.role == Role.ADMIN):
             raise ValueError(f"is_admin={self.is_admin} contradicts the role {self.role}.")
+
+
+class SiteMembership(models.Model):
+    """A site that a user whose access is `selected` may see."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="site_memberships", db_index=False)
+    # A site is never deleted while it matters; a membership never keeps it.
+    site = models.ForeignKey("sites.Site", models.CASCADE, related_name="memberships")
+
+    class Meta:
+        db_table = "site_memberships"
+        constraints = [
+            # Serves the scope of every request too: the sites of one user.
+            models.UniqueConstraint(fields=["user", "site"], name="site_membership_unique")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} at {self.site}"

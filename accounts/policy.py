@@ -1,51 +1,95 @@
-"""What each role may do. One table decides for the API and the admin alike."""
+"""What each role may do. One table decides for the API, the admin and exports alike.
+
+Which rows somebody may do it to is the other half: `accounts/scope.py`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
 from django.db import models
 
-from accounts.enums import Role
+from accounts.enums import Role, SiteAccess
 
 
 class Action(models.TextChoices):
+    ANYONE = "anyone"  # sign up, sign in, read the documentation
+    USE_ACCOUNT = "use_account"  # one's own account, whatever the role
+    VIEW_SITES = "view_sites"  # with API__ANONYMOUS_READ everybody's
     VIEW = "view"
     OPERATE = "operate"  # change sites, devices and jobs
-    ADMINISTER = "administer"  # change accounts, read the whole audit log
+    CREATE_SITES = "create_sites"  # nobody's whose sites are selected: they would not see it
+    ADMINISTER = "administer"  # change accounts, read all of the audit log
 
+
+_OWN = frozenset({Action.ANYONE, Action.USE_ACCOUNT})
+_VIEWER = _OWN | {Action.VIEW_SITES, Action.VIEW}
+_OPERATOR = _VIEWER | {Action.OPERATE, Action.CREATE_SITES}
 
 ROLE_MAY: dict[str, frozenset[Action]] = {
-    Role.NONE: frozenset(),
-    Role.VIEWER: frozenset({Action.VIEW}),
-    Role.OPERATOR: frozenset({Action.VIEW, Action.OPERATE}),
+    Role.NONE: _OWN,
+    Role.VIEWER: _VIEWER,
+    Role.OPERATOR: _OPERATOR,
     Role.ADMIN: frozenset(Action),
+}
+
+# What a view declares as `access`: the action that each of its methods takes.
+Access = Mapping[str, Action]
+
+READ_SITES: Access = {"GET": Action.VIEW_SITES}
+READ: Access = {"GET": Action.VIEW}
+READ_AND_OPERATE: Access = {
+    "GET": Action.VIEW,
+    "POST": Action.OPERATE,
+    "PUT": Action.OPERATE,
+    "PATCH": Action.OPERATE,
+    "DELETE": Action.OPERATE,
 }
 
 
 def may(user: Any, action: Action) -> bool:
     """Whether `user`, who may be anonymous, may do `action` at all."""
-    return bool(user.is_authenticated and user.is_active and action in ROLE_MAY[user.role])
+    if action is Action.ANYONE:
+        return True
+    if not user.is_authenticated:
+        return action is Action.VIEW_SITES and settings.API_ANONYMOUS_READ
+    if not user.is_active:
+        return False
+    if user.must_change_password and action is not Action.USE_ACCOUNT:
+        return False
+    if action is Action.CREATE_SITES and is_scoped(user):
+        return False
+    return action in ROLE_MAY[user.role]
 
 
-def may_see_fleet(user: Any) -> bool:
-    """Whether `user` may see sites and devices; with API__ANONYMOUS_READ everybody may."""
-    return may(user, Action.VIEW) or (settings.API_ANONYMOUS_READ and user.is_anonymous)
+def is_scoped(user: Any) -> bool:
+    """Whether `user` sees selected sites only; admins always see all."""
+    return user.site_access == SiteAccess.SELECTED and user.role != Role.ADMIN
 
 
-# What the admin's permissions, "devices.change_device", mean for whom.
+# What the admin's permissions, "devices.change_device", take; the rest takes ADMINISTER.
 _ADMIN_ACTIONS = {
     "view": Action.VIEW,
     "add": Action.OPERATE,
     "change": Action.OPERATE,
     "delete": Action.OPERATE,
 }
+_ADMIN_EXCEPTIONS = {"sites.add_site": Action.CREATE_SITES}
+# Apps about the fleet; of all others the admin's pages are for admins only.
+_FLEET_APPS = frozenset({"audit", "sites", "devices", "jobs"})
+
+
+def admin_action(permission: str) -> Action:
+    """The action that Django's `permission`, such as "devices.change_device", takes."""
+    app_label, _, codename = permission.partition(".")
+    if app_label not in _FLEET_APPS:
+        return Action.ADMINISTER
+    verb = codename.partition("_")[0]
+    return _ADMIN_EXCEPTIONS.get(permission) or _ADMIN_ACTIONS.get(verb, Action.ADMINISTER)
 
 
 def may_in_admin(user: Any, permission: str) -> bool:
-    """Answer Django's `has_perm` for `permission`, such as "devices.change_device"."""
-    app_label, _, codename = permission.partition(".")
-    if app_label == "accounts":
-        return may(user, Action.ADMINISTER)
-    return may(user, _ADMIN_ACTIONS.get(codename.partition("_")[0], Action.ADMINISTER))
+    """Answer Django's `has_perm`."""
+    return may(user, admin_action(permission))

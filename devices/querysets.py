@@ -8,7 +8,7 @@ from typing import Any, Self
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
 
-from accounts.policy import Action, may, may_see_fleet
+from accounts.scope import in_scope
 from devices.enums import DeviceStatus
 from devices.status import SILENT_REASON
 
@@ -37,10 +37,10 @@ class DeviceQuerySet(models.QuerySet):
 
     def visible_to(self, user: Any) -> Self:
         """The devices `user` may know of."""
-        return self if may_see_fleet(user) else self.none()
+        return in_scope(self, user, "site")
 
 
 class HealthCheckQuerySet(models.QuerySet):
     def visible_to(self, user: Any) -> Self:
         """The health checks of devices `user` may know of."""
-        return self if may(user, Action.VIEW) else self.none()
+        return in_scope(self, user, "device__site")

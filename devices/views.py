@@ -10,6 +10,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.policy import READ_AND_OPERATE, READ_SITES
 from devices import services
 from devices.filters import DeviceFilter, HealthCheckFilter, SiteDeviceFilter
 from devices.health import site_health
@@ -30,6 +31,7 @@ class DeviceViewSet(ResourceViewSet):
 
     resource_name = "devices"
     serializer_class = DeviceSerializer
+    access = READ_AND_OPERATE
     filterset_class = DeviceFilter
     lookup_field = "device_id"
     orderings = {
@@ -58,6 +60,7 @@ class SiteDeviceViewSet(StrictViewSet):
 
     resource_name = "devices"
     serializer_class = SiteDeviceSerializer
+    access = READ_AND_OPERATE
     filterset_class = SiteDeviceFilter
     orderings = DeviceViewSet.orderings
     queryset = Device.objects.none()
@@ -89,6 +92,7 @@ class HealthCheckViewSet(StrictViewSet):
 
     resource_name = "health_checks"
     serializer_class = HealthCheckSerializer
+    access = READ_AND_OPERATE
     filterset_class = HealthCheckFilter
     ordering = "-checked_at"
     orderings = {"checked_at": "checked_at"}
@@ -121,7 +125,7 @@ class SiteHealthViewSet(StrictViewSet):
 
     resource_name = "site_health"
     serializer_class = SiteHealthSerializer
-    allows_anonymous_read = True
+    access = READ_SITES
     queryset = Site.objects.none()
 
     def retrieve(self, request: Request, site_id: str) -> Response:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
-from rest_framework.permissions import AllowAny
+
+from accounts.permissions import PolicyPermission
+from accounts.policy import Action
 
 
 class SchemaView(SpectacularAPIView):
     """The OpenAPI document, for everybody: it holds no data."""
 
     authentication_classes: list[type] = []
-    permission_classes = [AllowAny]
+    access = {"GET": Action.ANYONE}
+    permission_classes = [PolicyPermission]
     renderer_classes = [OpenApiJsonRenderer, OpenApiYamlRenderer]
 
 
@@ -19,4 +22,5 @@ class SwaggerView(SpectacularSwaggerSplitView):
     """The document as a page; its assets are served from here."""
 
     authentication_classes: list[type] = []
-    permission_classes = [AllowAny]
+    access = {"GET": Action.ANYONE}
+    permission_classes = [PolicyPermission]

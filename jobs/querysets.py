@@ -6,10 +6,10 @@ from typing import Any, Self
 
 from django.db import models
 
-from accounts.policy import Action, may
+from accounts.scope import in_scope
 
 
 class JobQuerySet(models.QuerySet):
     def visible_to(self, user: Any) -> Self:
         """The jobs `user` may know of."""
-        return self if may(user, Action.VIEW) else self.none()
+        return in_scope(self, user, "site")

@@ -6,7 +6,8 @@ from typing import Any, Self
 
 from django.db import models
 
-from accounts.policy import may_see_fleet
+from accounts.policy import Action
+from accounts.scope import in_scope
 
 
 class SiteQuerySet(models.QuerySet):
@@ -16,4 +17,4 @@ class SiteQuerySet(models.QuerySet):
 
     def visible_to(self, user: Any) -> Self:
         """The sites `user` may know of."""
-        return self if may_see_fleet(user) else self.none()
+        return in_scope(self, user, "pk", Action.VIEW_SITES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from accounts.policy import READ_AND_OPERATE, READ_SITES, Action
 from homepot.viewsets import ResourceViewSet
 from sites import services
 from sites.filters import SiteFilter
@@ -20,7 +21,7 @@ class SiteViewSet(ResourceViewSet):
     filterset_class = SiteFilter
     lookup_field = "site_id"
     orderings = {"created_at": "created_at", "name": "name", "site_id": "site_id"}
-    allows_anonymous_read = True
+    access = {**READ_AND_OPERATE, **READ_SITES, "POST": Action.CREATE_SITES}
     queryset = Site.objects.none()  # tells the schema the model
 
     def get_queryset(self) -> SiteQuerySet:
