@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.enums import Role
+from accounts.errors import LastAdminError
 from accounts.keys import USER_KEY_PREFIX, make_key
-from accounts.models import User
+from accounts.models import SiteMembership, User
 from audit import services as audit
 from audit.enums import AuditEvent
+from homepot.changes import refuse_duplicates, update_row
 
 
 @transaction.atomic
@@ -56,3 +60,92 @@ def create_api_key(*, user: User, actor: User | None, expires_at: datetime | Non
         changes={"api_key_hint": (old_hint, new.hint)},
     )
     return new.key
+
+
+@transaction.atomic
+def update_user(
+    *,
+    user: User,
+    actor: User | None,
+    site_pks: Collection[int] | None = None,
+    **fields: Any,
+) -> User:
+    """Change those of `fields` that differ, and, unless None, the sites of `user`.
+
+    The role is `change_role`'s to change, the password `set_password`'s. Raises
+    IdentifierTakenError and LastAdminError.
+    """
+    locked = _lock_user(user)
+    if fields.get("is_active") is False:
+        _keep_an_admin_besides(locked)
+    with refuse_duplicates(email=f"The e-mail address {fields.get('email')} is taken."):
+        changes = update_row(locked, fields)
+    event = AuditEvent.USER_UPDATED if changes else AuditEvent.USER_SITES_CHANGED
+    if site_pks is not None and (moved := _set_sites(locked, set(site_pks))):
+        changes["sites"] = moved
+    if changes:
+        audit.record(event=event, actor=actor, target=locked, changes=changes)
+    return locked
+
+
+@transaction.atomic
+def change_role(*, user: User, role: Role, actor: User | None) -> User:
+    """Give `user` the role; raises LastAdminError."""
+    locked = _lock_user(user)
+    if role != Role.ADMIN:
+        _keep_an_admin_besides(locked)
+    if changes := update_row(locked, {"role": role, "is_admin": role == Role.ADMIN}):
+        audit.record(
+            event=AuditEvent.USER_ROLE_CHANGED, actor=actor, target=locked, changes=changes
+        )
+    return locked
+
+
+@transaction.atomic
+def delete_user(*, user: User, actor: User | None) -> None:
+    """Remove an account; what it did stays in the audit log. Raises LastAdminError."""
+    locked = _lock_user(user)
+    _keep_an_admin_besides(locked)
+    audit.record(
+        event=AuditEvent.USER_DELETED,
+        actor=actor,
+        target=locked,
+        changes={"username": (locked.username, None), "email": (locked.email, None)},
+    )
+    locked.delete()
+
+
+def _lock_user(user: User) -> User:
+    # SQLite has no row locks and needs none: its write transactions take turns.
+    return User.objects.select_for_update(no_key=True).get(pk=user.pk)
+
+
+def _keep_an_admin_besides(user: User) -> None:
+    """Raise LastAdminError when `user` is the only active admin.
+
+    Locks every active admin: of two who take each other's role, the second has to wait, and
+    then finds itself the last.
+    """
+    admins = User.objects.filter(role=Role.ADMIN, is_active=True).order_by("pk")
+    locked = {admin.pk for admin in admins.select_for_update(no_key=True)}
+    if locked == {user.pk}:
+        raise LastAdminError(
+            f"{user.username} is the last active admin; make somebody else an admin first."
+        )
+
+
+def _set_sites(user: User, site_pks: set[int]) -> tuple[list[str], list[str]] | None:
+    """Make `site_pks` the sites of `user`; returns their text ids before and after, if changed."""
+    before = _site_ids(user)
+    SiteMembership.objects.filter(user=user).exclude(site__in=site_pks).delete()
+    SiteMembership.objects.bulk_create(
+        (SiteMembership(user=user, site_id=pk) for pk in sorted(site_pks)),
+        ignore_conflicts=True,
+    )
+    after = _site_ids(user)
+    return (before, after) if before != after else None
+
+
+def _site_ids(user: User) -> list[str]:
+    memberships = SiteMembership.objects.filter(user=user).order_by("site__site_id")
+    return list(memberships.values_list("site__site_id", flat=True))

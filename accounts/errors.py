@@ -1,0 +1,9 @@
+"""What the present state of an account can refuse."""
+
+from __future__ import annotations
+
+from homepot.errors import DomainError
+
+
+class LastAdminError(DomainError):
+    code = "last_admin"
