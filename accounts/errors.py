@@ -7,3 +7,7 @@ from homepot.errors import DomainError
 
 class LastAdminError(DomainError):
     code = "last_admin"
+
+
+class NoApiKeyError(DomainError):
+    code = "no_api_key"

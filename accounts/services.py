@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.enums import Role
-from accounts.errors import LastAdminError
+from accounts.errors import LastAdminError, NoApiKeyError
 from accounts.keys import USER_KEY_PREFIX, make_key
 from accounts.models import SiteMembership, User
 from audit import services as audit
@@ -63,6 +63,17 @@ def create_api_key(*, user: User, actor: User | None, expires_at: datetime | Non
 
 
 @transaction.atomic
+def revoke_api_key(*, user: User, actor: User | None) -> None:
+    """End the API key of `user`; raises NoApiKeyError when there is none."""
+    locked = _lock_user(user)
+    if locked.api_key is None:
+        raise NoApiKeyError(f"{locked.username} has no API key.")
+    changes = update_row(locked, {"api_key": None, "api_key_hint": "", "api_key_expires_at": None})
+    del changes["api_key"]  # a digest; the hint says which it was
+    audit.record(event=AuditEvent.API_KEY_REVOKED, actor=actor, target=locked, changes=changes)
+
+
+@transaction.atomic
 def update_user(
     *,
     user: User,
@@ -99,6 +110,24 @@ def change_role(*, user: User, role: Role, actor: User | None) -> User:
             event=AuditEvent.USER_ROLE_CHANGED, actor=actor, target=locked, changes=changes
         )
     return locked
+
+
+def set_password(*, user: User, password: str | None, actor: User | None) -> None:
+    """Give `user` a new password, which ends its sessions; None: it cannot sign in with one.
+
+    One that somebody else chose is good for one sign-in, to choose another. Raises
+    ValidationError when it is too long.
+    """
+    # Before the transaction: hashing takes long, and others would wait for it.
+    user.set_password(password)
+    user.must_change_password = password is not None and actor is not None and actor != user
+    with transaction.atomic():
+        User.objects.filter(pk=user.pk).update(
+            password=user.password,
+            must_change_password=user.must_change_password,
+            updated_at=timezone.now(),
+        )
+        audit.record(event=AuditEvent.PASSWORD_CHANGED, actor=actor, target=user)
 
 
 @transaction.atomic

@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from audit.enums import ActorKind, AuditEvent, Outcome, Severity
+from audit.querysets import AuditLogQuerySet
 
 
 def _reference(to: str) -> Any:
@@ -47,6 +48,8 @@ class AuditLog(models.Model):
     outcome = models.CharField(max_length=20, choices=Outcome, default=Outcome.SUCCESS)
     severity = models.CharField(max_length=20, choices=Severity, default=Severity.INFO)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = AuditLogQuerySet.as_manager()
 
     class Meta:
         db_table = "audit_logs"

@@ -1,0 +1,20 @@
+"""Named questions to the audit log."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from django.db import models
+from django.db.models import Q
+
+from accounts.policy import Action, may
+from accounts.scope import in_scope
+
+
+class AuditLogQuerySet(models.QuerySet):
+    def visible_to(self, user: Any) -> Self:
+        """The rows `user` may know of: all for an admin, else those on the fleet in scope."""
+        if may(user, Action.ADMINISTER):
+            return self
+        on_the_fleet = Q(site__isnull=False) | Q(device__isnull=False) | Q(job__isnull=False)
+        return in_scope(self.filter(on_the_fleet), user, "site")
