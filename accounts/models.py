@@ -59,26 +59,18 @@ class UserManager(BaseUserManager.from_queryset(UserQuerySet)):  # type: ignore[
     def create_user(
         self, username: str, email: str, password: str | None = None, **fields: Any
     ) -> User:
-        """Save a new account; without `password` it cannot sign in with one.
+        """Open an audited account, as `accounts.services.create_user` does."""
+        from accounts import services  # services stand above models
 
-        Raises ValidationError by field.
-        """
-        user = self.model(username=username, email=email, **fields)
-        user.set_password(password)
-        user.full_clean(exclude=["password"])
-        user.save(using=self._db)
-        return user
+        return services.create_user(
+            username=username, email=email, password=password, actor=None, **fields
+        )
 
     def create_superuser(
         self, username: str, email: str, password: str | None = None, **fields: Any
     ) -> User:
         """Open an audited admin account, for Django's createsuperuser."""
-        from accounts import services  # services stand above models
-
-        fields = {"role": Role.ADMIN, **fields}
-        return services.create_user(
-            username=username, email=email, password=password, actor=None, **fields
-        )
+        return self.create_user(username, email, password, **{"role": Role.ADMIN, **fields})
 
     def get_by_natural_key(self, username: str | None) -> User:
         return self.get(username=username)

@@ -18,23 +18,38 @@ from audit.enums import AuditEvent
 from homepot.changes import refuse_duplicates, update_row
 
 
-@transaction.atomic
 def create_user(
     *,
     username: str,
     email: str,
     password: str | None,
     actor: User | None,
+    site_pks: Collection[int] | None = None,
     **fields: Any,
 ) -> User:
-    """Open an account; raises ValidationError by field for what is wrong with it."""
-    user = User.objects.create_user(username, email, password, **fields)
-    audit.record(
-        event=AuditEvent.USER_CREATED,
-        actor=actor,
-        target=user,
-        changes={"username": (None, user.username), "role": (None, user.role)},
-    )
+    """Open an account; without `password` it cannot sign in with one.
+
+    Raises IdentifierTakenError for a taken username or e-mail address, and ValidationError
+    by field for what else is wrong.
+    """
+    user = User(username=username, email=email, **fields)
+    # Before the transaction: hashing takes long, and others would wait for it.
+    user.set_password(password)
+    user.full_clean(exclude=["password"], validate_unique=False)
+    with transaction.atomic():
+        with refuse_duplicates(
+            username=f"The username {user.username} is taken.",
+            email=f"The e-mail address {user.email} is taken.",
+        ):
+            user.save(force_insert=True)
+        if site_pks is not None:
+            _set_sites(user, set(site_pks))
+        audit.record(
+            event=AuditEvent.USER_CREATED,
+            actor=actor,
+            target=user,
+            changes={"username": (None, user.username), "role": (None, user.role)},
+        )
     return user
 
 
@@ -86,9 +101,9 @@ def update_user(
     The role is `change_role`'s to change, the password `set_password`'s. Raises
     IdentifierTakenError and LastAdminError.
     """
-    locked = _lock_user(user)
     if fields.get("is_active") is False:
-        _keep_an_admin_besides(locked)
+        _keep_an_admin_besides(user)
+    locked = _lock_user(user)
     with refuse_duplicates(email=f"The e-mail address {fields.get('email')} is taken."):
         changes = update_row(locked, fields)
     event = AuditEvent.USER_UPDATED if changes else AuditEvent.USER_SITES_CHANGED
@@ -102,9 +117,9 @@ def update_user(
 @transaction.atomic
 def change_role(*, user: User, role: Role, actor: User | None) -> User:
     """Give `user` the role; raises LastAdminError."""
-    locked = _lock_user(user)
     if role != Role.ADMIN:
-        _keep_an_admin_besides(locked)
+        _keep_an_admin_besides(user)
+    locked = _lock_user(user)
     if changes := update_row(locked, {"role": role, "is_admin": role == Role.ADMIN}):
         audit.record(
             event=AuditEvent.USER_ROLE_CHANGED, actor=actor, target=locked, changes=changes
@@ -133,8 +148,8 @@ def set_password(*, user: User, password: str | None, actor: User | None) -> Non
 @transaction.atomic
 def delete_user(*, user: User, actor: User | None) -> None:
     """Remove an account; what it did stays in the audit log. Raises LastAdminError."""
+    _keep_an_admin_besides(user)
     locked = _lock_user(user)
-    _keep_an_admin_besides(locked)
     audit.record(
         event=AuditEvent.USER_DELETED,
         actor=actor,
@@ -152,8 +167,8 @@ def _lock_user(user: User) -> User:
 def _keep_an_admin_besides(user: User) -> None:
     """Raise LastAdminError when `user` is the only active admin.
 
-    Locks every active admin: of two who take each other's role, the second has to wait, and
-    then finds itself the last.
+    Locks every active admin, in one order and before the account itself: of two who take
+    each other's role, the second has to wait, and then finds itself the last.
     """
     admins = User.objects.filter(role=Role.ADMIN, is_active=True).order_by("pk")
     locked = {admin.pk for admin in admins.select_for_update(no_key=True)}

@@ -18,6 +18,7 @@ from django.core.exceptions import (
     RequestDataTooBig,
     SuspiciousOperation,
 )
+from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError
 from django.db.models import ProtectedError, RestrictedError
 from django.http import Http404
@@ -113,6 +114,9 @@ def _problem_of(error: Exception) -> dict[str, Any] | None:
             return problem(
                 400, "Some of the input is not valid.", code="invalid", errors=_by_field(error)
             )
+        case DjangoValidationError():
+            by_field = error.message_dict if hasattr(error, "error_dict") else error.messages
+            return _problem_of(exceptions.ValidationError(by_field))
         case exceptions.APIException():
             return problem(error.status_code, str(error.detail), code=_code_of(error))
         case Http404():

@@ -2,7 +2,8 @@
 
 A serializer object per row costs three times as much. Fields whose database value is their
 JSON value are passed through; the others convert it themselves. A field that shows a column
-of another table, and takes more than that column, says so as `row_source`.
+of another table, and takes more than that column, says so as `row_source`; None leaves the
+field to the view, which fills it for all rows at once.
 """
 
 from __future__ import annotations
@@ -57,7 +58,11 @@ class RowShape:
 @cache
 def row_shape(serializer_class: Any) -> RowShape:
     """The shape of what `serializer_class` shows; made once for each class."""
-    fields = [field for field in serializer_class().fields.values() if not field.write_only]
+    fields = [
+        field
+        for field in serializer_class().fields.values()
+        if not field.write_only and getattr(field, "row_source", "") is not None
+    ]
     return RowShape(
         names=tuple(field.field_name for field in fields),
         sources=tuple(

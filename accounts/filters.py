@@ -1,0 +1,29 @@
+"""What lists of accounts can be filtered by."""
+
+from __future__ import annotations
+
+import django_filters
+from django.db.models import Q, QuerySet
+
+from accounts.enums import Role, SiteAccess
+from accounts.models import User
+
+
+class UserFilter(django_filters.FilterSet):
+    role = django_filters.ChoiceFilter(choices=Role.choices)
+    is_active = django_filters.BooleanFilter()
+    site_access = django_filters.ChoiceFilter(choices=SiteAccess.choices)
+    search = django_filters.CharFilter(
+        method="filter_search", label="Part of the username, e-mail address or full name."
+    )
+
+    class Meta:
+        model = User
+        fields: list[str] = []
+
+    def filter_search(self, queryset: QuerySet, name: str, value: str) -> QuerySet:
+        return queryset.filter(
+            Q(username__icontains=value)
+            | Q(email__icontains=value)
+            | Q(full_name__icontains=value)
+        )
