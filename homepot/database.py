@@ -57,7 +57,7 @@ def database_options(
         )
     if engine == SQLITE_ENGINE:
         return _sqlite_options(url, base_dir=base_dir)
-    if is_web_process and not 0 < pool_size <= pool_size + max_overflow:
+    if not 0 < pool_size <= pool_size + max_overflow:
         raise ImproperlyConfigured(
             "DATABASE__POOL_SIZE must be at least 1 and DATABASE__MAX_OVERFLOW at least 0."
         )

@@ -48,12 +48,14 @@ elif not SECRET_KEY:
 
 # wsgi.py says so: its threads share a pool, a command has one connection.
 IS_WEB_PROCESS = os.environ.get("HOMEPOT_PROCESS") == "web"
+POOL_SIZE = env.int("DATABASE__POOL_SIZE", default=5)
+MAX_OVERFLOW = env.int("DATABASE__MAX_OVERFLOW", default=10)
 DATABASES = {
     "default": database_options(
         env.str("DATABASE__URL", default=""),
         base_dir=BASE_DIR,
-        pool_size=env.int("DATABASE__POOL_SIZE", default=5),
-        max_overflow=env.int("DATABASE__MAX_OVERFLOW", default=10),
+        pool_size=POOL_SIZE,
+        max_overflow=MAX_OVERFLOW,
         is_web_process=IS_WEB_PROCESS,
     )
 }
@@ -194,8 +196,6 @@ CHECK_IN_SECONDS = env.int("DEVICES__CHECK_IN_SECONDS", default=60)
 
 # Logs
 
-LOGGING = logging_options(
-    level=env.str("LOGGING__LEVEL", default="INFO").upper(),
-    format=env.str("LOGGING__FORMAT", default="text"),
-    echo_sql=ECHO_SQL,
-)
+LOG_LEVEL = env.str("LOGGING__LEVEL", default="INFO").upper()
+LOG_FORMAT = env.str("LOGGING__FORMAT", default="text")
+LOGGING = logging_options(level=LOG_LEVEL, format=LOG_FORMAT, echo_sql=ECHO_SQL)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 
 from django.db import OperationalError, connection
 from django.urls import resolve
-
-from homepot.database import describe_database
-
-logger = logging.getLogger(__name__)
 
 
 def warm_up() -> None:
@@ -19,6 +14,5 @@ def warm_up() -> None:
         connection.ensure_connection()
     except OperationalError as error:
         sys.exit(f"homepot: {error}")
-    logger.info("Serving from the %s", describe_database(connection.settings_dict))
     connection.close()
     resolve("/")
