@@ -1,0 +1,37 @@
+# Every target makes its own environment in .venv and needs nothing but Python 3.11 to 3.13.
+
+PYTHON := .venv/bin/python
+COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --custom-compile-command "make requirements"
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-slow lint check requirements environment
+
+help: ## Say what can be made
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
+
+run: ## Serve the demo at http://127.0.0.1:8000 (or PORT=8001, DATABASE__URL=postgresql://...)
+	@sh scripts/python -m scripts.run
+
+test: environment ## Test on SQLite, then on PostgreSQL
+	$(PYTHON) -m pytest --database sqlite
+	$(PYTHON) -m pytest --database postgresql
+
+test-slow: environment ## The tests that take long, on both databases
+	$(PYTHON) -m pytest --database sqlite -m slow
+	$(PYTHON) -m pytest --database postgresql -m slow
+
+lint: environment ## Check style and types
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy .
+
+check: environment ## Check settings, migrations and the API's schema, on both databases
+	$(PYTHON) -m scripts.check
+
+requirements: environment ## Compile requirements*.in with the newest versions they allow
+	$(COMPILE) --upgrade -o requirements.txt requirements.in
+	$(COMPILE) --upgrade -o requirements-dev.txt requirements-dev.in
+
+environment:
+	@sh scripts/python -m scripts.environment requirements-dev.txt
