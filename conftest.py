@@ -8,14 +8,33 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 from django.db import connection
+from django.test import TransactionTestCase
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from accounts.enums import Role
 from accounts.tests.factories import make_api_key, make_user
+from audit import triggers
 
 CountStatements = Callable[[int], AbstractContextManager[None]]
 TRANSACTION_STATEMENT = re.compile(r"(BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE)\b")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def flush_reaches_the_audit_log() -> Iterator[None]:
+    """Lift the audit log's triggers while a test with transactions of its own is cleaned up."""
+    flush = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]
+
+    def lift_and_flush(test: TransactionTestCase) -> None:
+        triggers.drop(connection)
+        try:
+            flush(test)
+        finally:
+            triggers.create(connection)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lift_and_flush)
+        yield
 
 
 @pytest.fixture
