@@ -19,8 +19,8 @@ class AuditEvent(models.TextChoices):
     ACCOUNT_LOCKED = "account_locked"
     ACCOUNT_UNLOCKED = "account_unlocked"
     PASSWORD_CHANGED = "password_changed"
-    API_KEY_CREATED = "api_key_created"
-    API_KEY_REVOKED = "api_key_revoked"
+    API_KEY_CREATED = "api_key_created", "API Key Created"
+    API_KEY_REVOKED = "api_key_revoked", "API Key Revoked"
     PERMISSION_REFUSED = "permission_refused"
 
     SITE_CREATED = "site_created"

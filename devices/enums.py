@@ -6,8 +6,8 @@ from django.db import models
 
 
 class DeviceType(models.TextChoices):
-    POS_TERMINAL = "pos_terminal"
-    IOT_SENSOR = "iot_sensor"
+    POS_TERMINAL = "pos_terminal", "POS Terminal"
+    IOT_SENSOR = "iot_sensor", "IoT Sensor"
     INDUSTRIAL_CONTROLLER = "industrial_controller"
     GATEWAY = "gateway"
     KIOSK = "kiosk"

@@ -10,10 +10,10 @@ class JobAction(models.TextChoices):
     STATUS_REQUEST = "status_request"
     HEALTH_CHECK = "health_check"
     RESTART = "restart"
-    RESTART_POS_APP = "restart_pos_app"
+    RESTART_POS_APP = "restart_pos_app", "Restart POS App"
     SHUTDOWN = "shutdown"
     UPDATE_CONFIG = "update_config"
-    UPDATE_POS_PAYMENT_CONFIG = "update_pos_payment_config"
+    UPDATE_POS_PAYMENT_CONFIG = "update_pos_payment_config", "Update POS Payment Config"
     UPDATE_FIRMWARE = "update_firmware"
     REQUEST_PERMISSION = "request_permission"
     # Work a device started by itself; users cannot create it.

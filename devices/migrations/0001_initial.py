@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
                 ('updated_at', models.DateTimeField(auto_now=True)),
                 ('device_id', models.CharField(max_length=100, unique=True, validators=[django.core.validators.RegexValidator('^[A-Za-z0-9][A-Za-z0-9._-]*\\Z', 'Use letters, digits, dots, dashes and underscores, beginning with a letter or digit.')])),
                 ('name', models.CharField(max_length=100, validators=[homepot.text.validate_name])),
-                ('device_type', models.CharField(choices=[('pos_terminal', 'Pos Terminal'), ('iot_sensor', 'Iot Sensor'), ('industrial_controller', 'Industrial Controller'), ('gateway', 'Gateway'), ('kiosk', 'Kiosk'), ('printer', 'Printer'), ('unknown', 'Unknown')], default='unknown', max_length=30)),
+                ('device_type', models.CharField(choices=[('pos_terminal', 'POS Terminal'), ('iot_sensor', 'IoT Sensor'), ('industrial_controller', 'Industrial Controller'), ('gateway', 'Gateway'), ('kiosk', 'Kiosk'), ('printer', 'Printer'), ('unknown', 'Unknown')], default='unknown', max_length=30)),
                 ('status', models.CharField(choices=[('unknown', 'Unknown'), ('online', 'Online'), ('offline', 'Offline'), ('error', 'Error'), ('maintenance', 'Maintenance')], default='unknown', max_length=20)),
                 ('status_reason', models.CharField(blank=True, max_length=500)),
                 ('status_since', models.DateTimeField(default=django.utils.timezone.now)),
