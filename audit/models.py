@@ -48,6 +48,8 @@ class AuditLog(models.Model):
     outcome = models.CharField(max_length=20, choices=Outcome, default=Outcome.SUCCESS)
     severity = models.CharField(max_length=20, choices=Severity, default=Severity.INFO)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    # What may be told only once: of two rows that give the same, the second is not written.
+    dedupe_key = models.CharField(max_length=64, blank=True, editable=False)
 
     objects = AuditLogQuerySet.as_manager()
 
@@ -67,6 +69,9 @@ class AuditLog(models.Model):
             models.CheckConstraint(
                 condition=Q(severity__in=Severity.values), name="audit_severity_known"
             ),
+            models.UniqueConstraint(
+                fields=["dedupe_key"], condition=~Q(dedupe_key=""), name="audit_told_once"
+            ),
         ]
         indexes = [
             # The log, newest first, whole and by each thing it can be filtered by.
@@ -81,4 +86,4 @@ class AuditLog(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.event_type} by {self.actor_label or self.actor_kind}"
+        return f"{self.get_event_type_display()} by {self.actor_label or self.actor_kind}"

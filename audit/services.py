@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -45,18 +47,50 @@ def record(
         severity=severity,
         event_metadata=metadata,
         **_actor_fields(actor),
+        **_request_fields(),
     )
     if target is not None:
         _name_target(row, target)
     if changes:
         row.old_values = {name: _masked(name, old) for name, (old, _) in changes.items()}
         row.new_values = {name: _masked(name, new) for name, (_, new) in changes.items()}
-    if request := current_request.get():
-        row.request_id = request.request_id
-        row.ip_address = request.ip_address or ""
-        row.user_agent = request.user_agent
     row.save(force_insert=True)
     return row
+
+
+def record_refused_permission(
+    *, actor: models.Model, route: str, method: str, path: str, now: datetime
+) -> None:
+    """Write that `actor` may not do what it tried, once for each route and minute of the clock.
+
+    One statement, which leaves it to the database whether the row is there: several processes
+    may be refusing at once.
+    """
+    fields = _actor_fields(actor)
+    told = f"{fields['actor_kind']} {actor.pk} {now.astimezone(UTC):%Y-%m-%d %H:%M} {route}"
+    row = AuditLog(
+        event_type=AuditEvent.PERMISSION_REFUSED,
+        description=f"{method} {path}",
+        outcome=Outcome.DENIED,
+        severity=Severity.WARNING,
+        event_metadata={"method": method, "path": path, "route": route},
+        created_at=now,
+        dedupe_key=hashlib.sha256(told.encode()).hexdigest(),
+        **fields,
+        **_request_fields(),
+    )
+    AuditLog.objects.bulk_create([row], ignore_conflicts=True)
+
+
+def _request_fields() -> dict[str, str]:
+    request = current_request.get()
+    if request is None:
+        return {}
+    return {
+        "request_id": request.request_id,
+        "ip_address": request.ip_address or "",
+        "user_agent": request.user_agent,
+    }
 
 
 def _actor_fields(actor: models.Model | None) -> dict[str, Any]:
