@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import models
+from django.db import connection, models, transaction
 
+from audit import triggers
 from audit.enums import ActorKind, AuditEvent, Outcome, Severity
 from audit.models import AuditLog
+from audit.querysets import AuditLogQuerySet
 from homepot.request_context import current_request
+
+# A step of pruning holds SQLite's only write lock for a fraction of a second; the rest between
+# two lets in those who wait for it.
+PRUNE_STEP_ROWS = 5_000
+PRUNE_REST_SECONDS = 0.1
 
 MASK = "***"
 # Fields whose values are never written, only that they changed.
@@ -80,6 +88,43 @@ def record_refused_permission(
         **_request_fields(),
     )
     AuditLog.objects.bulk_create([row], ignore_conflicts=True)
+
+
+def prune(
+    *,
+    before: datetime,
+    actor: models.Model | None,
+    metadata: Mapping[str, Any],
+    step_rows: int = PRUNE_STEP_ROWS,
+) -> Iterator[int]:
+    """Remove the rows made before `before`, and yield how many went with each step.
+
+    The row that tells of it is written first, and rows of its kind stay for ever. Each step
+    is a transaction of its own, so that nobody waits long. After an interruption, prune
+    again: what is left is told of by a row of its own.
+    """
+    old = AuditLog.objects.prunable(before)
+    with transaction.atomic():
+        count = old.count()
+        if not count:
+            return
+        told = record(
+            event=AuditEvent.AUDIT_PRUNED,
+            actor=actor,
+            description=f"{count} rows made before {before:%Y-%m-%d %H:%M} UTC are removed",
+            metadata={**metadata, "before": before.isoformat(), "count": count},
+        )
+    old = old.filter(pk__lt=told.pk)
+    while removed := _remove(old, told, step_rows):
+        yield removed
+        time.sleep(PRUNE_REST_SECONDS)
+
+
+def _remove(old: AuditLogQuerySet, told: AuditLog, step_rows: int) -> int:
+    step = old.order_by("created_at", "pk").values("pk")[:step_rows]
+    with triggers.pruning(connection, pruned_pk=told.pk):
+        removed, _ = AuditLog.objects.filter(pk__in=step).delete()
+    return removed
 
 
 def _request_fields() -> dict[str, str]:
