@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test import TransactionTestCase
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
@@ -85,3 +86,14 @@ def viewer(api_as: Callable[[Role], APIClient]) -> APIClient:
 @pytest.fixture
 def operator(api_as: Callable[[Role], APIClient]) -> APIClient:
     return api_as(Role.OPERATOR)
+
+
+@pytest.fixture
+def staff(client: Client) -> Callable[[Role], Client]:
+    """`staff(Role.OPERATOR)` is a browser in which a new account of that role has signed in."""
+
+    def sign_in(role: Role) -> Client:
+        client.force_login(make_user(role=role))
+        return client
+
+    return sign_in

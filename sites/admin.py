@@ -1,0 +1,138 @@
+"""Staff pages of sites."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+from zoneinfo import available_timezones
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminExpandableTextareaWidget, UnfoldAdminSelect2Widget
+
+from homepot.admin import (
+    DateRangeFilter,
+    InUseFilter,
+    RetirableModelAdmin,
+    label,
+    list_link,
+    once,
+    time_text,
+)
+from sites import services
+from sites.models import Site
+
+USE_COLOURS = {"In use": "success"}
+
+
+@cache
+def timezone_choices() -> list[tuple[str, str]]:
+    """All IANA zones. Finding them on disk takes a while."""
+    return [(name, name) for name in sorted(available_timezones())]
+
+
+class SiteForm(forms.ModelForm):
+    timezone = forms.ChoiceField(
+        choices=timezone_choices,
+        widget=UnfoldAdminSelect2Widget,
+        initial="UTC",
+        label="Time zone",
+        help_text="The shop's own, for its opening hours and schedules.",
+    )
+
+    class Meta:
+        widgets = {"description": UnfoldAdminExpandableTextareaWidget}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "site_id" in self.fields:
+            self.fields["site_id"].required = False
+            self.fields["site_id"].help_text = "Never changes. Left empty, a random one is made."
+
+
+@admin.register(Site)
+class SiteAdmin(RetirableModelAdmin):
+    form = SiteForm
+    list_display = ("place", "location", "timezone", "device_count", "opened")
+    list_filter = (InUseFilter, ("created_at", DateRangeFilter))
+    search_fields = ("site_id", "name", "location")
+    search_help_text = "Id, name or location"
+    sortable_by = ("place", "opened")
+    fieldsets = (
+        (None, {"fields": ("site_id", "name", "description", "devices")}),
+        ("Place", {"fields": ("location", "timezone", ("latitude", "longitude"))}),
+        ("Record", {"fields": ("use", ("created_at", "updated_at"))}),
+    )
+    add_fieldsets = (
+        (None, {"fields": ("site_id", "name", "description")}),
+        ("Place", {"fields": ("location", "timezone", ("latitude", "longitude"))}),
+    )
+    readonly_fields = ("devices", "use", "created_at", "updated_at")
+    retiring_means = (
+        "A retired site is out of use for good: it takes no devices any more, cannot be changed "
+        "and is left out of lists. Its history stays. Its devices have to be retired first."
+    )
+    empty_means = "A site is a place with devices: add the first, then the devices in it."
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Site | None = None) -> Any:
+        return self.readonly_fields if obj is None else ("site_id", *self.readonly_fields)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet, search_term: str
+    ) -> tuple[QuerySet, bool]:
+        found, may_have_duplicates = super().get_search_results(request, queryset, search_term)
+        if request.GET.get("model_name") == "device":
+            # A field that asks where a device stands: not at a retired site.
+            found = found.filter(is_active=True)
+        return found, may_have_duplicates
+
+    def describe_rows(self, rows: list[Any]) -> None:
+        counts = device_counts([site.pk for site in rows])
+        for site in rows:
+            site.device_count = counts[site.pk]
+
+    def create_object(self, request: Any, fields: dict[str, Any]) -> Site:
+        return services.create_site(actor=request.user, **fields)
+
+    def update_object(self, request: Any, obj: Site, fields: dict[str, Any]) -> Site:
+        return services.update_site(site=obj, actor=request.user, **fields)
+
+    def retire_object(self, request: Any, obj: Site) -> None:
+        services.retire_site(site=obj, actor=request.user)
+
+    @display(description="Site", ordering="name", header=True)
+    def place(self, site: Site) -> tuple[str, str]:
+        return site.name, site.site_id
+
+    @display(description="Devices")
+    def device_count(self, site: Any) -> SafeString:
+        return devices_link(site.pk, site.device_count)
+
+    @display(description="Since", ordering="created_at")
+    def opened(self, site: Site) -> SafeString:
+        return time_text(site.created_at)
+
+    @display(description="Devices")
+    @once
+    def devices(self, site: Site) -> SafeString:
+        return devices_link(site.pk, device_counts([site.pk])[site.pk])
+
+    @display(description="Use")
+    def use(self, site: Site) -> SafeString:
+        return label("In use" if site.is_active else "Retired", USE_COLOURS)
+
+
+def device_counts(site_pks: list[int]) -> dict[int, int]:
+    """How many devices in use each of the sites has."""
+    in_use = Count("devices", filter=Q(devices__is_active=True))
+    sites = Site.objects.filter(pk__in=site_pks).order_by().values_list("pk")
+    return dict(sites.annotate(device_count=in_use))
+
+
+def devices_link(site_pk: int, count: int) -> SafeString:
+    text = "1 device" if count == 1 else f"{count} devices"
+    return list_link("devices_device", text, site__id__exact=site_pk)
