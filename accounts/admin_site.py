@@ -1,0 +1,45 @@
+"""The admin site: unfold's, with passwords changed by our service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import update_wrapper
+from typing import Any
+
+from django.contrib.auth.views import PasswordChangeView
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from unfold.sites import UnfoldAdminSite
+
+from accounts.forms import OwnPasswordForm
+
+
+class HomepotAdminSite(UnfoldAdminSite):
+    index_title = "Overview"
+
+    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:
+        inner = super().admin_view(view, cacheable)
+
+        def checked(request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            # Somebody else knows the password, so it is good for choosing another alone.
+            if getattr(request.user, "must_change_password", False) and not (
+                request.path.startswith(reverse("admin:password_change"))
+                or request.path in (reverse("admin:logout"), reverse("admin:jsi18n"))
+            ):
+                return redirect("admin:password_change")
+            return inner(request, *args, **kwargs)
+
+        return update_wrapper(checked, view)
+
+    def password_change(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponseBase:
+        view = PasswordChangeView.as_view(
+            form_class=OwnPasswordForm,
+            success_url=reverse("admin:password_change_done"),
+            extra_context={**self.each_context(request), **(extra_context or {})},
+        )
+        request.current_app = self.name
+        return view(request)
