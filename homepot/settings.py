@@ -13,6 +13,7 @@ from pathlib import Path
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from homepot.branding import UNFOLD as UNFOLD
 from homepot.database import database_options
 from homepot.logging import logging_options
 from homepot.secret_key import check_production_secret, make_secret_key
@@ -77,8 +78,9 @@ INSTALLED_APPS = [
     "sites",
     "devices",
     "jobs",
-    "unfold",
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",
+    "unfold.contrib.filters",
+    "accounts.admin_config.HomepotAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -129,6 +131,7 @@ LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_I18N = False
 USE_TZ = True
+FORMAT_MODULE_PATH = "homepot.formats"
 
 STATIC_URL = "/static/"
 # Files are served from the packages themselves; nothing has to be collected first.
@@ -147,6 +150,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "accounts.validators.MaximumLengthValidator"},
 ]
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 
 # Web security
 

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import pytest
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.models import LogEntry
+
+from accounts.enums import Role
+from audit import services as audit
+from audit.enums import AuditEvent
+from devices.tests.factories import make_device, make_health_check
+from homepot.testing.forms import filled_in
+from jobs.tests.factories import make_job
+
+pytestmark = pytest.mark.django_db
+
+LISTS = (
+    "/admin/sites/site/",
+    "/admin/devices/device/",
+    "/admin/devices/healthcheck/",
+    "/admin/jobs/job/",
+    "/admin/accounts/user/",
+    "/admin/audit/auditlog/",
+)
+HUGE = "9" * 30
+
+
+@pytest.fixture
+def fleet():
+    device = make_device()
+    make_health_check(device=device)
+    make_job(site=device.site)
+    audit.record(event=AuditEvent.DEVICE_UPDATED, actor=None, target=device)
+
+
+@pytest.mark.parametrize("path", LISTS)
+@pytest.mark.parametrize(
+    "query",
+    [
+        "q=%25_'%22\\",
+        f"q={'x' * 5000}",
+        "o=1.-2.3",
+        "o=99.x.-",
+        f"o={HUGE}",
+        f"p={HUGE}",
+        "p=-1",
+        "p=x",
+        f"id={HUGE}",
+        f"id__in={HUGE},1",
+        "id=x",
+        "pk__gt=1",
+        f"site__id__exact={HUGE}",
+        "site__id__exact=x",
+        f"device__id__exact={HUGE}",
+        "device__id__exact=x&device__id__exact=1",
+        "status=x",
+        "status__exact=x",
+        "is_healthy__exact=2",
+        "is_active__exact=x",
+        "created_at__gt=x",
+        "created_at_from=x&created_at_to=0001-01-01",
+        "created_at_from=9999-12-31&created_at_to=9999-12-31",
+        "checked_at_from=0001-01-01",
+        "use=x",
+        "nothing=1",
+        "_popup=1",
+        "_to_field=id",
+        "all=",
+        "e=1",
+        "_facets=True",
+    ],
+)
+def test_odd_queries_do_not_crash_a_list(staff, fleet, path, query):
+    browser = staff(Role.ADMIN)
+    assert browser.get(f"{path}?{query}").status_code in (200, 302, 400)
+    assert browser.get(path).status_code == 200
+
+
+@pytest.mark.parametrize("key", [HUGE, "x", "-1"])
+def test_odd_choices_do_not_crash_an_action(staff, key):
+    choice = {"action": "retire_selected", ACTION_CHECKBOX_NAME: key}
+    assert staff(Role.ADMIN).post("/admin/devices/device/", choice).status_code == 400
+
+
+@pytest.mark.parametrize("path", LISTS)
+@pytest.mark.parametrize("key", ["0", HUGE, "x", "1_2F", "..", "1/2"])
+@pytest.mark.parametrize("page", ["change/", "history/", "delete/", "retire/", "create-api-key/"])
+def test_odd_keys_do_not_crash_a_page(staff, path, key, page):
+    assert staff(Role.ADMIN).get(f"{path}{key}/{page}").status_code in (302, 403, 404)
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_lists_say_the_time_zone_and_need_nothing_from_outside(staff, fleet, path):
+    page = staff(Role.ADMIN).get(path).content.decode()
+    assert " UTC<" in page
+    for outside in ("https://", "http://", "//cdn"):
+        assert f'src="{outside}' not in page
+        assert f'<link href="{outside}' not in page
+
+
+@pytest.mark.parametrize("path", LISTS)
+@pytest.mark.parametrize("lookup", ["enrolment_key__startswith", "user__password__startswith"])
+def test_secrets_cannot_be_guessed_by_lookups(staff, path, lookup):
+    assert staff(Role.ADMIN).get(path, {lookup: "a"}).status_code in (302, 400)
+
+
+def test_only_the_audit_log_keeps_a_history(staff):
+    browser = staff(Role.ADMIN)
+    add = "/admin/sites/site/add/"
+    browser.post(add, filled_in(browser.get(add), name="Harbour"))
+    assert not LogEntry.objects.exists()
+    assert "Recent actions" not in browser.get("/admin/").content.decode()
+
+
+def test_refusals_are_pages_of_their_own(staff):
+    browser = staff(Role.VIEWER)
+    forbidden = browser.get("/admin/accounts/user/")
+    assert forbidden.status_code == 403
+    assert "This is not for your account" in forbidden.content.decode()
+    missing = browser.get("/admin/nowhere/")
+    assert missing.status_code == 404
+    assert "There is nothing here" in missing.content.decode()
+
+
+def test_sign_in_leads_to_the_overview(client):
+    page = client.get("/admin/", follow=True)
+    assert page.redirect_chain == [("/admin/login/?next=/admin/", 302)]
+    assert "HOMEPOT" in page.content.decode()
