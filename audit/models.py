@@ -77,12 +77,20 @@ class AuditLog(models.Model):
             # The log, newest first, whole and by each thing it can be filtered by.
             models.Index(fields=["-created_at", "-id"], name="audit_newest"),
             models.Index(fields=["event_type", "-created_at", "-id"], name="audit_by_event"),
+            models.Index(fields=["actor_label", "-created_at", "-id"], name="audit_by_actor"),
             models.Index(fields=["user", "-created_at", "-id"], name="audit_by_user"),
             models.Index(fields=["site", "-created_at", "-id"], name="audit_by_site"),
             models.Index(fields=["device", "-created_at", "-id"], name="audit_by_device"),
             models.Index(fields=["job", "-created_at", "-id"], name="audit_by_job"),
+            models.Index(fields=["outcome", "-created_at", "-id"], name="audit_by_outcome"),
+            models.Index(fields=["severity", "-created_at", "-id"], name="audit_by_severity"),
             # All that one request changed.
             models.Index(fields=["request_id"], name="audit_by_request"),
+            # The statistics of a time, which need nothing else of the rows.
+            models.Index(
+                fields=["created_at", "event_type", "severity", "outcome"],
+                name="audit_statistics",
+            ),
         ]
 
     def __str__(self) -> str:

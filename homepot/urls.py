@@ -17,6 +17,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     path("api/v1/auth/", include("accounts.user_urls")),
+    path("api/v1/audit/", include("audit.urls")),
     path("api/v1/sites/", include("sites.urls")),
     path("api/v1/devices/", include("devices.urls")),
     path("api/v1/health/", include("devices.health_urls")),

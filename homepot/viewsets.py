@@ -79,12 +79,15 @@ class StrictViewSet(GenericViewSet):
         serializer_class: Any = self.get_serializer_class()
         return row_shape(serializer_class)
 
+    def known_parameters(self) -> set[str]:
+        """The query parameters of the action that is being served."""
+        if self.action != "list":
+            return set()
+        filters = self.filterset_class.base_filters if self.filterset_class else ()
+        return {*pagination.PARAMETERS, *filters}
+
     def _refuse_unknown_parameters(self, request: Request) -> None:
-        known: set[str] = set()
-        if self.action == "list":
-            known.update(pagination.PARAMETERS)
-            if self.filterset_class is not None:
-                known.update(self.filterset_class.base_filters)
+        known = self.known_parameters()
         unknown = sorted(set(request.query_params) - known)
         if unknown:
             hint = f"Known: {', '.join(sorted(known))}." if known else "None is known here."

@@ -24,6 +24,9 @@ ROUTES: dict[str, dict[str, Action]] = {
     "auth/users": {"GET": ADMINISTER, "POST": ADMINISTER},
     "auth/users/{pk}": dict.fromkeys(("GET", "PUT", "PATCH", "DELETE"), ADMINISTER),
     "auth/users/{pk}/role": {"PUT": ADMINISTER},
+    "audit/logs": {"GET": VIEW},
+    "audit/statistics": {"GET": VIEW},
+    "audit/event-types": {"GET": VIEW},
     "sites/sites": {"GET": Action.VIEW_SITES, "POST": Action.CREATE_SITES},
     "sites/sites/{site_id}": {
         "GET": Action.VIEW_SITES,
