@@ -14,4 +14,5 @@ urlpatterns = [
         AuditLogViewSet.as_view({"get": "event_types"}),
         name="audit-event-types",
     ),
+    re_path(r"^export/?$", AuditLogViewSet.as_view({"get": "export"}), name="audit-export"),
 ]

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
+from django.http import StreamingHttpResponse
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.policy import READ
 from audit.enums import AuditEvent
+from audit.export import CONTENT_TYPES, ExportFormat, export_response
 from audit.filters import AuditLogFilter
 from audit.models import AuditLog
 from audit.querysets import AuditLogQuerySet
@@ -43,7 +48,13 @@ class AuditLogViewSet(StrictViewSet):
         match self.action:
             case "statistics":
                 return set(PeriodSerializer().fields)
+            case "export":
+                return {"format", *AuditLogFilter.base_filters}
         return super().known_parameters()
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        # What an export looks like is said by `format`; Accept: text/csv is no mistake.
+        return super().perform_content_negotiation(request, force or self.action == "export")
 
     def list(self, request: Request) -> Response:
         return Response(self.page_of(self.get_queryset()))
@@ -64,4 +75,29 @@ class AuditLogViewSet(StrictViewSet):
         """Everything the log can tell, with words for people."""
         return Response(
             {"event_types": [{"event_type": event, "name": event.label} for event in AuditEvent]}
+        )
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("format", enum=ExportFormat.values, default=ExportFormat.CSV.value)
+        ],
+        responses={
+            (200, content_type): OpenApiTypes.STR for content_type in CONTENT_TYPES.values()
+        },
+        filters=True,
+    )
+    def export(self, request: Request) -> StreamingHttpResponse:
+        """All rows that the filters let through, as a file. Reading it is audited itself."""
+        choice = serializers.ChoiceField(choices=ExportFormat.choices)
+        try:
+            format = choice.run_validation(request.query_params.get("format", ExportFormat.CSV))
+        except ValidationError as error:
+            raise ValidationError({"format": error.detail}) from None
+        filters = request.query_params.dict()
+        filters.pop("format", None)
+        return export_response(
+            self.filter_queryset(self.get_queryset()),
+            format=ExportFormat(format),
+            actor=self.actor,
+            filters=filters,
         )

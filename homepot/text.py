@@ -8,9 +8,16 @@ from django.core.exceptions import ValidationError
 
 # Characters of free text, such as descriptions and error messages.
 MAX_TEXT_LENGTH = 10_000
+# What spreadsheets take for the beginning of a formula.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def validate_name(name: str) -> None:
     """Raise ValidationError for control characters; any script and emoji are welcome."""
     if any(unicodedata.category(character) == "Cc" for character in name):
         raise ValidationError("A name cannot hold control characters.", code="control_character")
+
+
+def without_formula(text: str) -> str:
+    """`text` as a cell of a file that spreadsheets open: as text, whatever it begins with."""
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text

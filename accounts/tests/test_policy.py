@@ -27,6 +27,7 @@ ROUTES: dict[str, dict[str, Action]] = {
     "audit/logs": {"GET": VIEW},
     "audit/statistics": {"GET": VIEW},
     "audit/event-types": {"GET": VIEW},
+    "audit/export": {"GET": VIEW},
     "sites/sites": {"GET": Action.VIEW_SITES, "POST": Action.CREATE_SITES},
     "sites/sites/{site_id}": {
         "GET": Action.VIEW_SITES,
