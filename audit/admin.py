@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.core.exceptions import BadRequest
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter, ChoicesDropdownFilter
-from unfold.decorators import display
+from unfold.decorators import action, display
 
 from audit.enums import Outcome, Severity
+from audit.export import ExportFormat, export_response
 from audit.models import AuditLog
 from homepot.admin import (
     DateRangeFilter,
@@ -54,16 +58,52 @@ class AuditLogAdmin(LongTableAdmin):
     sortable_by = ("at",)
     fieldsets = (
         (None, {"fields": ("at", "event", "description", "changes", "details")}),
-        ("Who", {"fields": ("actor", "address", "user_agent", "request_id")}),
-        ("What", {"fields": ("target", "site", "device", "job")}),
+        ("Who", {"fields": (("actor", "account"), "address", "user_agent", "request_id")}),
+        ("What", {"fields": ("target", "its_site", "its_device", "its_job")}),
         ("How", {"fields": (("outcome_name", "severity_name"),)}),
     )
+    actions_list = ("export_csv", "export_ndjson")
 
     def get_list_filter(self, request: HttpRequest) -> Any:
         if request.user.has_perm("accounts.view_user"):
             return self.list_filter
         # Choosing an account means searching the accounts.
         return [entry for entry in self.list_filter if entry[0] != "user"]
+
+    def get_object(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        log = super().get_object(request, *args, **kwargs)
+        if log is not None:
+            log.reader = request.user
+        return log
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        page: Any = super().changelist_view(request, extra_context)
+        # A file holds what the list shows, by the same filters.
+        if request.GET and hasattr(page, "context_data"):
+            for link in page.context_data["actions_list"]:
+                link["path"] += f"?{request.GET.urlencode()}"
+        return page
+
+    @action(description="Export CSV", url_path="export-csv", icon="download", permissions=["view"])
+    def export_csv(self, request: HttpRequest) -> StreamingHttpResponse:
+        return self._export(request, ExportFormat.CSV)
+
+    @action(
+        description="Export NDJSON", url_path="export-ndjson", icon="download", permissions=["view"]
+    )
+    def export_ndjson(self, request: HttpRequest) -> StreamingHttpResponse:
+        return self._export(request, ExportFormat.NDJSON)
+
+    def _export(self, request: HttpRequest, format: ExportFormat) -> StreamingHttpResponse:
+        try:
+            rows = self.get_changelist_instance(request).queryset
+        except IncorrectLookupParameters as error:
+            raise BadRequest("The log cannot be filtered like this.") from error
+        filters = {
+            name: values[0] if len(values) == 1 else values for name, values in request.GET.lists()
+        }
+        reader: Any = request.user
+        return export_response(rows, format=format, actor=reader, filters=filters)
 
     @display(description="Time", ordering="created_at")
     def at(self, log: AuditLog) -> SafeString:
@@ -80,6 +120,22 @@ class AuditLogAdmin(LongTableAdmin):
     @display(description="Target")
     def target(self, log: AuditLog) -> str:
         return f"{log.target_type} {log.target_label}".strip() or "-"
+
+    @display(description="Account")
+    def account(self, log: AuditLog) -> SafeString | str:
+        return _link(log, "user")
+
+    @display(description="Site")
+    def its_site(self, log: AuditLog) -> SafeString | str:
+        return _link(log, "site")
+
+    @display(description="Device")
+    def its_device(self, log: AuditLog) -> SafeString | str:
+        return _link(log, "device")
+
+    @display(description="Job")
+    def its_job(self, log: AuditLog) -> SafeString | str:
+        return _link(log, "job")
 
     @display(description="Outcome")
     def outcome_name(self, log: AuditLog) -> SafeString:
@@ -100,7 +156,7 @@ class AuditLogAdmin(LongTableAdmin):
             "",
             "<tr><th>{}</th><td>{}</td><td>{}</td></tr>",
             (
-                (name, json_text(before.get(name)), json_text(after.get(name)))
+                (name, _value_text(before.get(name)), _value_text(after.get(name)))
                 for name in dict.fromkeys((*before, *after))
             ),
         )
@@ -115,3 +171,20 @@ class AuditLogAdmin(LongTableAdmin):
     @display(description="Details")
     def details(self, log: AuditLog) -> str:
         return json_text(log.event_metadata)
+
+
+def _value_text(value: Any) -> SafeString | str:
+    return value if isinstance(value, str) and value else json_text(value)
+
+
+def _link(log: Any, name: str) -> SafeString | str:
+    """A link to what the reference `name` names, if it is there still and for this reader."""
+    related: Any = AuditLog._meta.get_field(name).related_model
+    thing = related.objects.visible_to(log.reader).filter(pk=getattr(log, f"{name}_id")).first()
+    permission = f"{related._meta.app_label}.view_{related._meta.model_name}"
+    if thing is None or not log.reader.has_perm(permission):
+        return "-"
+    page = f"admin:{related._meta.app_label}_{related._meta.model_name}_change"
+    return format_html(
+        '<a class="text-link" href="{}">{}</a>', reverse(page, args=[thing.pk]), thing
+    )

@@ -84,6 +84,8 @@ class AuditLog(models.Model):
             models.Index(fields=["job", "-created_at", "-id"], name="audit_by_job"),
             models.Index(fields=["outcome", "-created_at", "-id"], name="audit_by_outcome"),
             models.Index(fields=["severity", "-created_at", "-id"], name="audit_by_severity"),
+            # The history of an account, which no reference names.
+            models.Index(fields=["target_label", "-created_at", "-id"], name="audit_by_target"),
             # All that one request changed.
             models.Index(fields=["request_id"], name="audit_by_request"),
             # The statistics of a time, which need nothing else of the rows.

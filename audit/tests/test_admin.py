@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import csv
+import io
+import json
+
 import pytest
 
-from accounts.enums import Role
+from accounts.enums import Role, SiteAccess
+from accounts.models import SiteMembership
+from accounts.tests.factories import make_user
 from audit import services as audit
 from audit.enums import AuditEvent
 from audit.models import AuditLog
 from devices.tests.factories import make_device
+from jobs.tests.factories import make_job
 from sites.tests.factories import make_site
 
 pytestmark = pytest.mark.django_db
@@ -93,3 +100,93 @@ def test_history_of_a_site_is_its_part_of_the_log(staff):
     history = browser.get(f"/admin/sites/site/{site.pk}/history/")
     assert history.url == f"{LIST}?site__id__exact={site.pk}"
     assert list(browser.get(history.url).context["cl"].result_list) == [row]
+
+
+def test_row_links_to_what_it_is_about(staff):
+    actor, device = make_user(username="anna", role=Role.OPERATOR), make_device(name="Till 7")
+    job = make_job(device=device, site=device.site)
+    row = record(event=AuditEvent.JOB_CREATED, actor=actor, target=job)
+
+    page = staff(Role.ADMIN).get(f"{LIST}{row.pk}/change/").content.decode()
+
+    for path in (
+        f"/admin/accounts/user/{actor.pk}/change/",
+        f"/admin/sites/site/{device.site.pk}/change/",
+        f"/admin/devices/device/{device.pk}/change/",
+        f"/admin/jobs/job/{job.pk}/change/",
+    ):
+        assert f'href="{path}"' in page
+
+
+def test_row_links_to_nothing_that_its_reader_may_not_see(client):
+    actor, device = make_user(username="anna", role=Role.OPERATOR), make_device()
+    elsewhere = make_job(site=make_site())
+    row = record(actor=actor, target=device)
+    AuditLog.objects.create(
+        **{
+            field.attname: getattr(row, field.attname)
+            for field in AuditLog._meta.concrete_fields
+            if field.attname not in ("id", "job_id")
+        },
+        job=elsewhere,
+    )
+    reader = make_user(site_access=SiteAccess.SELECTED)
+    SiteMembership.objects.create(user=reader, site=device.site)
+    client.force_login(reader)
+
+    page = client.get(f"{LIST}{AuditLog.objects.first().pk}/change/").content.decode()
+
+    assert f"/admin/devices/device/{device.pk}/change/" in page
+    assert f"/admin/jobs/job/{elsewhere.pk}/change/" not in page
+    assert f"/admin/accounts/user/{actor.pk}/change/" not in page
+
+
+def test_export_holds_what_the_list_shows(staff):
+    browser = staff(Role.ADMIN)
+    wanted = record(event=AuditEvent.SITE_RETIRED, target=make_site(name="Bäckerei 東"))
+    record(target=make_site())
+    filters = {"event_type__exact": "site_retired", "o": "1"}
+    page = browser.get(LIST, filters)
+    paths = [link["path"] for link in page.context["actions_list"]]
+    assert paths == [
+        f"{LIST}export-csv/?event_type__exact=site_retired&o=1",
+        f"{LIST}export-ndjson/?event_type__exact=site_retired&o=1",
+    ]
+
+    as_csv, as_ndjson = (b"".join(browser.get(path).streaming_content).decode() for path in paths)
+
+    (row,) = csv.DictReader(io.StringIO(as_csv, newline=""))
+    assert row["target_label"] == json.loads(as_ndjson)["target_label"] == wanted.target_label
+    told = AuditLog.objects.filter(event_type=AuditEvent.DATA_EXPORTED)
+    assert [log.event_metadata for log in told] == [
+        {"format": "ndjson", "filters": filters},
+        {"format": "csv", "filters": filters},
+    ]
+
+
+def test_export_keeps_to_the_scope_and_to_known_filters(client):
+    mine, theirs = make_site(), make_site()
+    record(target=mine)
+    record(target=theirs)
+    reader = make_user(site_access=SiteAccess.SELECTED)
+    SiteMembership.objects.create(user=reader, site=mine)
+    client.force_login(reader)
+
+    (row,) = b"".join(client.get(f"{LIST}export-ndjson/").streaming_content).splitlines()
+
+    assert json.loads(row)["site_id"] == mine.site_id
+    assert client.get(f"{LIST}export-csv/", {"nonsense": "1"}).status_code == 400
+
+
+def test_export_is_refused_to_accounts_without_a_role(staff):
+    browser = staff(Role.NONE)
+    assert browser.get(f"{LIST}export-csv/").status_code == 302  # to the sign-in page
+    assert not AuditLog.objects.filter(event_type=AuditEvent.DATA_EXPORTED).exists()
+
+
+def test_refused_pages_are_told_once(staff):
+    browser = staff(Role.VIEWER)
+    for _ in range(2):
+        assert browser.get("/admin/accounts/user/").status_code == 403
+    row = AuditLog.objects.get(event_type=AuditEvent.PERMISSION_REFUSED)
+    assert row.event_metadata["route"] == "admin/accounts/user/"
