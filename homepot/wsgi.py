@@ -7,9 +7,11 @@ import os
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "homepot.settings")
 os.environ["HOMEPOT_PROCESS"] = "web"
 
-from django.core.wsgi import get_wsgi_application
+import django
 
+from homepot.handler import TolerantWSGIHandler
 from homepot.warm_up import warm_up
 
-application = get_wsgi_application()
+django.setup(set_prefix=False)
+application = TolerantWSGIHandler()
 warm_up()
