@@ -48,7 +48,7 @@ class SecurityPolicyMiddleware:
 
 
 class RefuseBadBytesMiddleware:
-    """Answers 400 to a path or query with a NUL or bytes that are not UTF-8.
+    """Answers 400 to a path or query with a NUL or bytes that are not UTF-8, or a cookie with NUL.
 
     PostgreSQL refuses both, SQLite takes them: neither should get to see them.
     """
@@ -57,15 +57,19 @@ class RefuseBadBytesMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        # Django has put %-escapes back in place of path bytes that are not UTF-8.
         for part, raw in (
-            ("path", request.path_info),
-            ("query", request.META.get("QUERY_STRING", "")),
+            # Django has put %-escapes back in place of path bytes that are not UTF-8.
+            ("path", request.path_info.encode()),
+            # WSGI hands bytes over as if they were Latin-1.
+            ("query", request.META.get("QUERY_STRING", "").encode("latin-1")),
         ):
             value = unquote_to_bytes(raw)
             if b"\0" in value or not _is_utf8(value):
                 error = BadRequest(f"The {part} holds a NUL or bytes that are not UTF-8.")
                 return handler400(request, error)
+        # In quotes, a cookie can spell any byte: the session's key is looked up.
+        if any("\0" in value for value in request.COOKIES.values()):
+            return handler400(request, BadRequest("A cookie holds a NUL."))
         return self.get_response(request)
 
 
