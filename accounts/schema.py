@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular import authentication
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
 from accounts.authentication import API_KEY_HEADER
+
+
+class SessionScheme(authentication.SessionScheme):
+    target_class = "accounts.authentication.SessionAuthentication"
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):
