@@ -9,9 +9,11 @@ from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from django.views import defaults
 
-from homepot.errors import PROBLEM_CONTENT_TYPE, problem
+from homepot.errors import PROBLEM_CONTENT_TYPE, bad_request_detail, problem
 
-API_PREFIX = "/api/"
+
+def _is_api(request: HttpRequest) -> bool:
+    return f"{request.path_info}/".startswith("/api/")
 
 
 def _api_problem(status: int, detail: str, code: str) -> HttpResponse:
@@ -23,26 +25,26 @@ def _api_problem(status: int, detail: str, code: str) -> HttpResponse:
 
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if not request.path_info.startswith(API_PREFIX):
+    if not _is_api(request):
         return defaults.bad_request(request, exception)
     if isinstance(exception, RequestDataTooBig):
         return _api_problem(413, "The body is too large.", "payload_too_large")
-    return _api_problem(400, str(exception) or "Bad request.", "bad_request")
+    return _api_problem(400, bad_request_detail(exception), "bad_request")
 
 
 def handler403(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if not request.path_info.startswith(API_PREFIX):
+    if not _is_api(request):
         return defaults.permission_denied(request, exception)
     return _api_problem(403, "You may not do this.", "permission_denied")
 
 
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if not request.path_info.startswith(API_PREFIX):
+    if not _is_api(request):
         return defaults.page_not_found(request, exception)
     return _api_problem(404, "Not found.", "not_found")
 
 
 def handler500(request: HttpRequest) -> Any:
-    if not request.path_info.startswith(API_PREFIX):
+    if not _is_api(request):
         return defaults.server_error(request)
     return _api_problem(500, "Something went wrong on our side.", "server_error")

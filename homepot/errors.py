@@ -81,6 +81,11 @@ def problem(
     return body
 
 
+def bad_request_detail(error: Exception) -> str:
+    """What to say of a request that could not be read; Django's own words name its insides."""
+    return (isinstance(error, BadRequest) and str(error)) or "The request cannot be read."
+
+
 def problem_response(error: Exception, context: dict[str, Any]) -> Response | None:
     """REST framework's exception handler; None leaves the error to `handler500`."""
     headers: dict[str, str] = {}
@@ -126,7 +131,7 @@ def _problem_of(error: Exception) -> dict[str, Any] | None:
         case RequestDataTooBig():
             return problem(413, PayloadTooLarge.default_detail, code="payload_too_large")
         case BadRequest() | SuspiciousOperation():
-            return problem(400, str(error) or "Bad request.", code="bad_request")
+            return problem(400, bad_request_detail(error), code="bad_request")
         case IntegrityError():
             columns = violated_columns(error)
             return problem(
@@ -163,7 +168,8 @@ def violated_columns(error: IntegrityError) -> tuple[str, ...]:
     """
     cause = error.__cause__
     if isinstance(cause, psycopg.errors.UniqueViolation):
-        match = re.match(r"Key \((.+?)\)=", cause.diag.message_detail or "")
+        # The server may speak another language; the parentheses stay.
+        match = re.search(r"\((.+?)\)=\(", cause.diag.message_detail or "")
         return tuple(match[1].replace('"', "").split(", ")) if match else ()
     _, found, columns = str(error).partition("UNIQUE constraint failed: ")
     return tuple(name.partition(".")[2] for name in columns.split(", ")) if found else ()
