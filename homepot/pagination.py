@@ -8,56 +8,57 @@ and the row's id among equals.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import models
 from django.db.models import F, QuerySet
 from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan, TupleLessThan
 from rest_framework.exceptions import ValidationError
+from rest_framework.fields import BooleanField
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 
+from homepot.fields import UTCDateTimeField
 from homepot.rows import RowShape
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 PARAMETERS = ("limit", "cursor", "ordering", "count")
-TRUE_WORDS = ("1", "true", "yes")
+MAX_INTEGER = 2**63 - 1
+ID_COLUMN = models.BigAutoField()
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """The row next to which a page begins, and whether the page lies before it."""
+    """The row next to which a page begins, and whether the page lies before it.
 
+    `order` names the list and its ordering, for which alone the position means something.
+    """
+
+    order: str
     value: Any
     pk: int
     is_reverse: bool
 
     def encode(self) -> str:
-        text = orjson.dumps([self.value, self.pk, self.is_reverse], default=str)
+        text = orjson.dumps([self.order, self.value, self.pk, self.is_reverse])
         return base64.urlsafe_b64encode(text).decode().rstrip("=")
 
     @classmethod
-    def decode(cls, text: str, column: models.Field) -> Cursor:
-        """Raises ValidationError when `text` is no cursor over `column`."""
+    def decode(cls, text: str, order: str, column: models.Field) -> Cursor:
+        """Raises ValidationError when `text` is no cursor over `column` in that `order`."""
         try:
             padded = text.encode() + b"=" * (-len(text) % 4)
-            value, pk, is_reverse = orjson.loads(
-                base64.b64decode(padded, altchars=b"-_", validate=True)
-            )
-            value = column.to_python(value)
-            models.BigAutoField().run_validators(pk)
-        except (ValueError, TypeError, binascii.Error, DjangoValidationError):
-            raise ValidationError({"cursor": ["This is no cursor of this list."]}) from None
-        is_clean = value is not None and not (isinstance(value, str) and "\0" in value)
-        if not is_clean or not isinstance(pk, int) or not isinstance(is_reverse, bool):
-            raise ValidationError({"cursor": ["This is no cursor of this list."]})
-        return cls(value, pk, is_reverse)
+            parts = orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+            match parts:
+                case [str(given), value, int(pk), bool(is_reverse)] if given == order:
+                    return cls(order, _checked(value, column), _checked(pk, ID_COLUMN), is_reverse)
+        except (ValueError, ValidationError):
+            pass  # base64 and JSON raise ValueError
+        raise ValidationError({"cursor": ["This is no cursor of this list."]})
 
 
 class KeysetPagination(BasePagination):
@@ -78,15 +79,17 @@ class KeysetPagination(BasePagination):
         """The answer's body: the rows keyed by the resource, `next`, `previous`, maybe `count`."""
         query = request.query_params
         limit = self._limit(query.get("limit"))
+        wants_count = self._wants_count(query.get("count"))
         name, is_descending = self._ordering(query.get("ordering"))
         column_name = self.orderings[name]
         column = _field_of(queryset.model, column_name)
-        cursor = Cursor.decode(query["cursor"], column) if query.get("cursor") else None
+        order = f"{self.resource_name} {'-' if is_descending else ''}{name}"
+        cursor = Cursor.decode(query["cursor"], order, column) if "cursor" in query else None
 
         is_reverse = cursor is not None and cursor.is_reverse
         goes_down = is_descending != is_reverse
-        order = [column_name, "pk"]
-        ordered = queryset.order_by(*(f"-{part}" if goes_down else part for part in order))
+        columns = (column_name, "pk")
+        ordered = queryset.order_by(*(f"-{part}" if goes_down else part for part in columns))
         if cursor is not None:
             compare = TupleLessThan if goes_down else TupleGreaterThan
             key = Tuple(F(column_name), F("pk"))
@@ -101,20 +104,33 @@ class KeysetPagination(BasePagination):
         after = is_reverse or has_more
         body: dict[str, Any] = {
             self.resource_name: shape.as_dicts(rows),
-            "next": self._link(request, rows[-1], is_reverse=False) if after and rows else None,
-            "previous": self._link(request, rows[0], is_reverse=True) if before and rows else None,
+            "next": None,
+            "previous": None,
         }
-        if query.get("count", "").lower() in TRUE_WORDS:
+        if after and rows:
+            body["next"] = self._link(request, order, rows[-1], is_reverse=False)
+        if before and rows:
+            body["previous"] = self._link(request, order, rows[0], is_reverse=True)
+        if wants_count:
             body["count"] = queryset.order_by().count()
         return body
 
     def _limit(self, text: str | None) -> int:
         if text is None:
             return DEFAULT_LIMIT
-        # Longer numbers are clamped too, without being converted.
-        if not text.removeprefix("-").isdecimal() or not text.isascii():
+        digits = text.removeprefix("-")
+        if not digits.isdecimal() or not digits.isascii():
             raise ValidationError({"limit": ["Send a whole number."]})
-        return MAX_LIMIT if len(text) > 9 else min(max(int(text), 1), MAX_LIMIT)
+        if text.startswith("-"):
+            return 1
+        # Longer numbers are clamped too, without being converted.
+        return MAX_LIMIT if len(digits) > 9 else min(max(int(digits), 1), MAX_LIMIT)
+
+    def _wants_count(self, text: str | None) -> bool:
+        try:
+            return text is not None and BooleanField().run_validation(text)
+        except ValidationError as error:
+            raise ValidationError({"count": error.detail}) from None
 
     def _ordering(self, text: str | None) -> tuple[str, bool]:
         text = text or self.default_ordering
@@ -126,10 +142,10 @@ class KeysetPagination(BasePagination):
             )
         return name, text.startswith("-")
 
-    def _link(self, request: Request, row: tuple[Any, ...], *, is_reverse: bool) -> str:
+    def _link(self, request: Request, order: str, row: tuple[Any, ...], *, is_reverse: bool) -> str:
         *_, value, pk = row
         query = request.query_params.copy()
-        query["cursor"] = Cursor(value, pk, is_reverse).encode()
+        query["cursor"] = Cursor(order, value, pk, is_reverse).encode()
         return request.build_absolute_uri(f"{request.path}?{query.urlencode()}")
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
@@ -162,6 +178,18 @@ class KeysetPagination(BasePagination):
             {"name": name, "in": "query", "required": False, "schema": schema}
             for name, schema in schemas.items()
         ]
+
+
+def _checked(value: Any, column: models.Field) -> Any:
+    """`value`, which anybody may have written, if `column` can be compared with it."""
+    match column, value:
+        case models.DateTimeField(), str():
+            return UTCDateTimeField().run_validation(value)
+        case models.CharField(), str() if "\0" not in value:
+            return value
+        case models.IntegerField(), int() if -MAX_INTEGER <= value <= MAX_INTEGER:
+            return value
+    raise ValidationError
 
 
 def _field_of(model: type[models.Model], path: str) -> models.Field:
