@@ -7,13 +7,14 @@ from django.db.models import Q, QuerySet
 
 from accounts.enums import Role, SiteAccess
 from accounts.models import User
+from homepot.filters import BooleanFilter, SearchFilter
 
 
 class UserFilter(django_filters.FilterSet):
     role = django_filters.ChoiceFilter(choices=Role.choices)
-    is_active = django_filters.BooleanFilter()
+    is_active = BooleanFilter()
     site_access = django_filters.ChoiceFilter(choices=SiteAccess.choices)
-    search = django_filters.CharFilter(
+    search = SearchFilter(
         method="filter_search", label="Part of the username, e-mail address or full name."
     )
 
@@ -23,7 +24,5 @@ class UserFilter(django_filters.FilterSet):
 
     def filter_search(self, queryset: QuerySet, name: str, value: str) -> QuerySet:
         return queryset.filter(
-            Q(username__icontains=value)
-            | Q(email__icontains=value)
-            | Q(full_name__icontains=value)
+            Q(username__icontains=value) | Q(email__icontains=value) | Q(full_name__icontains=value)
         )

@@ -7,16 +7,14 @@ from django.db.models import Q, QuerySet
 
 from devices.enums import DeviceStatus, DeviceType, LifecycleState
 from devices.models import Device, HealthCheck
-from homepot.filters import TimeFilter
+from homepot.filters import BooleanFilter, SearchFilter, TimeFilter
 
 
 class SiteDeviceFilter(django_filters.FilterSet):
     device_type = django_filters.ChoiceFilter(choices=DeviceType.choices)
     status = django_filters.ChoiceFilter(choices=DeviceStatus.choices, field_name="current_status")
     lifecycle_state = django_filters.ChoiceFilter(choices=LifecycleState.choices)
-    search = django_filters.CharFilter(
-        method="filter_search", label="Part of the id, name or address."
-    )
+    search = SearchFilter(method="filter_search", label="Part of the id, name or address.")
 
     class Meta:
         model = Device
@@ -36,7 +34,7 @@ class DeviceFilter(SiteDeviceFilter):
 
 
 class HealthCheckFilter(django_filters.FilterSet):
-    is_healthy = django_filters.BooleanFilter()
+    is_healthy = BooleanFilter()
     since = TimeFilter(field_name="checked_at", lookup_expr="gte")
     until = TimeFilter(field_name="checked_at", lookup_expr="lt")
 

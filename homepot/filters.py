@@ -8,21 +8,48 @@ from typing import Any
 import django_filters
 from django import forms
 from rest_framework.exceptions import ValidationError
+from rest_framework.fields import BooleanField, Field
 
 from homepot.fields import UTCDateTimeField
+
+# SQLite gives up on longer patterns, and no name is longer.
+MAX_SEARCH_LENGTH = 200
 
 
 class _TimeFormField(forms.Field):
     def to_python(self, value: Any) -> datetime | None:
-        if value in self.empty_values:
-            return None
-        try:
-            return UTCDateTimeField().run_validation(value)
-        except ValidationError as error:
-            raise forms.ValidationError([str(detail) for detail in error.detail]) from error
+        return _run(UTCDateTimeField(), value)
+
+
+class _BooleanFormField(forms.Field):
+    def to_python(self, value: Any) -> bool | None:
+        return _run(BooleanField(), value)
+
+
+def _run(field: Field, value: Any) -> Any:
+    """`value` as `field` of a serializer reads it, None for an empty one; raises form errors."""
+    if value in forms.Field.empty_values:
+        return None
+    try:
+        return field.run_validation(value)
+    except ValidationError as error:
+        raise forms.ValidationError([str(detail) for detail in error.detail]) from error
 
 
 class TimeFilter(django_filters.Filter):
     """A time as in bodies: ISO 8601 with an offset, in the years 2000-2199."""
 
     field_class = _TimeFormField
+
+
+class BooleanFilter(django_filters.BooleanFilter):
+    """True or false as in bodies; django-filter's own takes any other word for no filter."""
+
+    field_class = _BooleanFormField
+
+
+class SearchFilter(django_filters.CharFilter):
+    """Part of a text; `method` says of which."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"max_length": MAX_SEARCH_LENGTH} | kwargs)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import django_filters
 from django.db.models import Q, QuerySet
 
+from homepot.filters import SearchFilter
 from sites.models import Site
 
 
 class SiteFilter(django_filters.FilterSet):
-    search = django_filters.CharFilter(
-        method="filter_search", label="Part of the id, name or location."
-    )
+    search = SearchFilter(method="filter_search", label="Part of the id, name or location.")
 
     class Meta:
         model = Site
