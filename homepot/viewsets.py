@@ -21,7 +21,7 @@ from homepot.rows import RowShape, row_shape
 
 
 class StrictViewSet(GenericViewSet):
-    """Refuses query parameters that it does not know: a misspelt filter must not list all."""
+    """Refuses query parameters that it does not know or gets twice: a slip must not list all."""
 
     resource_name: str
     ordering: str = "-created_at"
@@ -34,7 +34,7 @@ class StrictViewSet(GenericViewSet):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         if self.action is not None:
-            self._refuse_unknown_parameters(request)
+            self._check_parameters(request)
 
     @property
     def paginator(self) -> pagination.KeysetPagination:
@@ -51,7 +51,10 @@ class StrictViewSet(GenericViewSet):
 
     def body(self, request: Request) -> Any:
         """The parsed body; raises what the parser refuses, before any row is looked for."""
-        if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
+        # WSGI gives no body without a length: it would be taken for an empty one.
+        is_http1 = request.META.get("SERVER_PROTOCOL", "").startswith("HTTP/1")
+        has_length = bool(request.META.get("CONTENT_LENGTH"))
+        if "Transfer-Encoding" in request.headers or not (is_http1 or has_length):
             raise LengthRequired
         data = request.data
         # What REST framework makes of an empty body that was labelled as a form.
@@ -86,14 +89,17 @@ class StrictViewSet(GenericViewSet):
         filters = self.filterset_class.base_filters if self.filterset_class else ()
         return {*pagination.PARAMETERS, *filters}
 
-    def _refuse_unknown_parameters(self, request: Request) -> None:
+    def _check_parameters(self, request: Request) -> None:
         known = self.known_parameters()
-        unknown = sorted(set(request.query_params) - known)
-        if unknown:
-            hint = f"Known: {', '.join(sorted(known))}." if known else "None is known here."
-            raise ValidationError(
-                {name: [f"This query parameter is not known. {hint}"] for name in unknown}
-            )
+        hint = f"Known: {', '.join(sorted(known))}." if known else "None is known here."
+        errors = {}
+        for name, values in sorted(request.query_params.lists()):
+            if name not in known:
+                errors[name] = [f"This query parameter is not known. {hint}"]
+            elif len(values) > 1:
+                errors[name] = ["Give this query parameter once."]
+        if errors:
+            raise ValidationError(errors)
 
 
 class ResourceViewSet(StrictViewSet):
