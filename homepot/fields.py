@@ -34,9 +34,11 @@ class UTCDateTimeField(serializers.DateTimeField):
 
 
 class FiniteFloatField(serializers.FloatField):
-    """A number; "nan" and "inf", which Python would read from text, are not."""
+    """A number; true, "nan" and "inf", of which Python would make one, are not."""
 
     def to_internal_value(self, data: Any) -> float:
+        if isinstance(data, bool):
+            self.fail("invalid")
         value = super().to_internal_value(data)
         if not math.isfinite(value):
             self.fail("invalid")

@@ -15,14 +15,17 @@ MAX_BODY_BYTES = 1024 * 1024
 MAX_DEPTH = 32
 # What fits the integer columns and survives jsonb unchanged.
 MAX_NUMBER = 2**63
+# From here on Python writes a float with an exponent, and jsonb reads that as an integer.
+EXPONENT_FROM = 10**16
 
 
 class StrictJSONParser(BaseParser):
     """JSON in UTF-8, at most `max_bytes` long and 32 levels deep.
 
     Refuses NUL characters, lone surrogates, NaN, infinities and numbers beyond 2^63, which
-    one of the databases would refuse or change; -0.0 becomes 0. Raises PayloadTooLarge,
-    UnsupportedMediaType (another charset) and ParseError.
+    one of the databases would refuse or change; -0.0 becomes 0, 1e16 an integer. Of keys that
+    repeat the last one counts. Raises PayloadTooLarge, UnsupportedMediaType (another charset)
+    and ParseError.
     """
 
     media_type = "application/json"
@@ -41,13 +44,10 @@ class StrictJSONParser(BaseParser):
         return loads(self.read(stream, request.META))
 
     def read(self, stream: IO[bytes], headers: Mapping[str, Any]) -> bytes:
-        # One byte more than allowed tells a body that is too long from one that just fits.
+        # The stream ends where this header says, and at once without it.
         if int(headers.get("CONTENT_LENGTH") or 0) > self.max_bytes:
             raise PayloadTooLarge(f"The body is larger than {self.max_bytes} bytes.")
-        body = stream.read(self.max_bytes + 1)
-        if len(body) > self.max_bytes:
-            raise PayloadTooLarge(f"The body is larger than {self.max_bytes} bytes.")
-        return body
+        return stream.read()
 
 
 class MislabelledJSONParser(StrictJSONParser):
@@ -86,11 +86,15 @@ def _checked(value: Any, levels_left: int) -> Any:
                 raise ParseError("The body holds a NUL character.")
         case bool() | None:
             pass
-        case int() | float():
+        case int():
             if not -MAX_NUMBER <= value < MAX_NUMBER:
                 raise ParseError("The body holds a number beyond 2^63.")
-            if value == 0:
-                return 0
+        case float():
+            # -2^63 itself is what orjson makes of integers a little below it.
+            if not -MAX_NUMBER < value < MAX_NUMBER:
+                raise ParseError("The body holds a number beyond 2^63.")
+            if value == 0 or abs(value) >= EXPONENT_FROM:
+                return int(value)
         case dict():
             if levels_left == 0:
                 raise ParseError(f"The body is nested more than {MAX_DEPTH} levels deep.")
