@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 from accounts.permissions import PolicyPermission
 from accounts.policy import Action
+from homepot.renderers import ORJSONRenderer
 
 
 class SchemaView(SpectacularAPIView):
@@ -24,3 +29,11 @@ class SwaggerView(SpectacularSwaggerSplitView):
     authentication_classes: list[type] = []
     access = {"GET": Action.ANYONE}
     permission_classes = [PolicyPermission]
+
+    def finalize_response(
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Response:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        if response.exception:  # the page's template has no place for one
+            response.accepted_renderer = ORJSONRenderer()
+        return response
