@@ -44,7 +44,8 @@ def client_address(request: HttpRequest) -> str | None:
     address: str | None = None
     for hop in reversed(hops):
         try:
-            parsed = ip_address(hop.strip())
+            # Without the zone that an IPv6 address may carry: it is free text.
+            parsed = ip_address(hop.strip().partition("%")[0])
         except ValueError:
             break
         address = str(parsed)
