@@ -1,0 +1,460 @@
+"""Whatever changes something writes one audit row, and both or neither are there afterwards.
+
+Three tables list all that changes something: routes of the API, pages and actions of the
+admin, and management commands. What exists but is missing there fails, so a new one needs a
+line: what is sent, and the event that tells of it. None stands for what has a history of its
+own, or changes nothing.
+"""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.core.management import call_command, get_commands
+from django.http import HttpRequest
+from django.test import Client, RequestFactory
+from rest_framework.test import APIClient
+
+from accounts.enums import Role
+from accounts.models import User
+from accounts.tests.factories import make_api_key, make_user
+from accounts.tests.test_policy import api_routes, methods_of
+from audit import services
+from audit.enums import AuditEvent
+from audit.models import AuditLog
+from devices.models import Device
+from devices.tests.factories import make_device
+from sites.models import Site
+from sites.tests.factories import make_site
+
+pytestmark = pytest.mark.django_db
+
+PASSWORD = "Harbour-lights-42"
+OTHER_PASSWORD = "Lantern-street-17"
+
+
+@dataclass
+class World:
+    """What there is before something changes it."""
+
+    admin: User
+    user: User
+    site: Site
+    device: Device
+
+    def ids(self) -> dict[str, Any]:
+        return {
+            "pk": self.user.pk,
+            "site_id": self.site.site_id,
+            "device_id": self.device.device_id,
+            "device_site_id": self.device.site.site_id,
+        }
+
+
+@pytest.fixture
+def world() -> World:
+    user = make_user(username="bert", role=Role.OPERATOR)
+    make_api_key(user)
+    return World(
+        admin=make_user(username="anna", role=Role.ADMIN, password=PASSWORD),
+        user=user,
+        site=make_site(name="Empty"),
+        device=make_device(name="Till 1"),
+    )
+
+
+class Crash(Exception):
+    """What the database might say after the change and its row, before the commit."""
+
+
+@pytest.fixture
+def crash_after_the_row(monkeypatch) -> Iterator[None]:
+    record = services.record
+
+    def record_and_crash(**fields: Any) -> None:
+        record(**fields)
+        raise Crash
+
+    with monkeypatch.context() as patch:
+        patch.setattr(services, "record", record_and_crash)
+        yield
+
+
+def everything() -> dict[str, list[Any]]:
+    """All rows of the project's own tables."""
+    return {
+        model._meta.label: list(model.objects.order_by("pk").values())
+        for label in ("accounts", "audit", "sites", "devices", "jobs")
+        for model in apps.get_app_config(label).get_models()
+    }
+
+
+def rows_after(pk: int) -> list[AuditLog]:
+    return list(AuditLog.objects.filter(pk__gt=pk).order_by("pk"))
+
+
+def newest_pk() -> int:
+    return AuditLog.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+
+
+def check_row(event: str | None, earlier: int, *, actor: str, new: dict[str, Any]) -> None:
+    rows = rows_after(earlier)
+    if event is None:
+        assert rows == []
+        return
+    assert [row.event_type for row in rows] == [event]
+    (row,) = rows
+    assert row.actor_label == actor
+    assert new.items() <= (row.new_values or {}).items()
+    assert (row.old_values or {}).keys() == (row.new_values or {}).keys()
+    assert all(row.old_values[name] != row.new_values[name] for name in row.new_values or {})
+
+
+# Routes of the API
+
+
+def with_key(world: World) -> APIClient:
+    api = APIClient()
+    api.credentials(HTTP_X_API_KEY=make_api_key(world.admin))
+    return api
+
+
+def nobody(world: World) -> APIClient:
+    return APIClient()
+
+
+def with_token(world: World) -> APIClient:
+    api = APIClient()
+    name_and_password = {"username": "anna", "password": PASSWORD}
+    token = api.post("/api/v1/auth/login", name_and_password).json()["data"]["access_token"]
+    api.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+    return api
+
+
+@dataclass
+class Sent:
+    """A body, the event that tells of it, and some of the values after the change."""
+
+    body: Any
+    event: str | None
+    new: dict[str, Any] = field(default_factory=dict)
+    caller: Callable[[World], APIClient] = with_key
+    actor: str = "anna"
+
+
+NEW_ACCOUNT = {"username": "carl", "email": "carl@example.com"}
+OWN_DATA = {"email": "bert@example.com", "full_name": "Bert"}
+ROUTES: dict[str, Sent] = {
+    "POST auth/signup": Sent(
+        NEW_ACCOUNT | {"password": PASSWORD}, "user_created", caller=nobody, actor="carl"
+    ),
+    "POST auth/login": Sent(
+        {"username": "anna", "password": PASSWORD}, "user_signed_in", caller=nobody
+    ),
+    "POST auth/logout": Sent(None, "user_signed_out", caller=with_token),
+    "POST auth/logout-all": Sent(None, "user_signed_out", caller=with_token),
+    "PATCH auth/me": Sent({"full_name": "Anna"}, "user_updated", {"full_name": "Anna"}),
+    "POST auth/me/password": Sent(
+        {"current_password": PASSWORD, "new_password": OTHER_PASSWORD}, "password_changed"
+    ),
+    "POST auth/me/api-key": Sent({"expires_at": None}, "api_key_created"),
+    "DELETE auth/me/api-key": Sent(None, "api_key_revoked"),
+    "POST auth/users": Sent(NEW_ACCOUNT, "user_created", {"username": "carl"}),
+    "PUT auth/users/{pk}": Sent(OWN_DATA | {"username": "bert"}, "user_updated"),
+    "PATCH auth/users/{pk}": Sent({"full_name": "Bert"}, "user_updated", {"full_name": "Bert"}),
+    "DELETE auth/users/{pk}": Sent(None, "user_deleted"),
+    "PUT auth/users/{pk}/role": Sent({"role": "viewer"}, "user_role_changed", {"role": "viewer"}),
+    "POST sites/sites": Sent({"name": "New"}, "site_created", {"name": "New"}),
+    "PUT sites/sites/{site_id}": Sent({"name": "New"}, "site_updated", {"name": "New"}),
+    "PATCH sites/sites/{site_id}": Sent({"name": "New"}, "site_updated", {"name": "New"}),
+    "DELETE sites/sites/{site_id}": Sent(None, "site_retired", {"is_active": False}),
+    "POST devices/devices": Sent(
+        {"name": "New", "site_id": "{site_id}"}, "device_created", {"name": "New"}
+    ),
+    "PUT devices/devices/{device_id}": Sent(
+        {"name": "New", "site_id": "{device_site_id}"}, "device_updated", {"name": "New"}
+    ),
+    "PATCH devices/devices/{device_id}": Sent({"name": "New"}, "device_updated", {"name": "New"}),
+    "DELETE devices/devices/{device_id}": Sent(None, "device_retired", {"is_active": False}),
+    "POST devices/sites/{site_id}/devices": Sent({"name": "New"}, "device_created"),
+    "POST devices/devices/{device_id}/health-checks": Sent({"is_healthy": True}, None),
+}
+WRITES = sorted(
+    f"{method} {route}" for route, view in api_routes() for method in methods_of(view) - {"GET"}
+)
+
+
+def test_every_write_route_is_in_the_table():
+    assert [write for write in WRITES if write not in ROUTES] == []
+
+
+@pytest.fixture
+def call(world: World) -> Callable[[str], Any]:
+    """`call("POST sites/sites")` returns what sends it and gives the answer."""
+
+    def prepare(write: str) -> Callable[[], Any]:
+        sent = ROUTES[write]
+        method, _, route = write.partition(" ")
+        path = f"/api/v1/{route.format(**world.ids())}"
+        body = sent.body
+        if isinstance(body, dict):
+            body = {
+                name: value.format(**world.ids()) if isinstance(value, str) else value
+                for name, value in body.items()
+            }
+        api = sent.caller(world)
+        return lambda: getattr(api, method.lower())(path, body)
+
+    return prepare
+
+
+@pytest.mark.parametrize("write", [write for write in WRITES if write in ROUTES])
+def test_write_route_is_audited_once(call, write):
+    send, sent = call(write), ROUTES[write]
+    earlier = newest_pk()
+
+    answer = send()
+
+    assert answer.status_code in (200, 201, 204), answer.content
+    check_row(sent.event, earlier, actor=sent.actor, new=sent.new)
+    for row in rows_after(earlier):
+        assert row.request_id == answer["X-Request-ID"]
+        assert row.ip_address == "127.0.0.1"
+
+
+@pytest.mark.parametrize("write", [write for write in WRITES if write in ROUTES])
+def test_write_route_that_fails_after_its_row_leaves_nothing(call, write, request):
+    if ROUTES[write].event is None:
+        pytest.skip("it writes no row")
+    send = call(write)
+    request.getfixturevalue("crash_after_the_row")
+    before = everything()
+
+    with pytest.raises(Crash):
+        send()
+
+    assert everything() == before
+
+
+# Pages and actions of the admin
+
+
+@dataclass
+class Asked:
+    """Fields of a form that are changed, the event that tells of it, and whom it is done to."""
+
+    fields: dict[str, Any]
+    event: str | None
+    to: str = ""
+    new: dict[str, Any] = field(default_factory=dict)
+
+
+PAGES: dict[str, Asked] = {
+    "add accounts.user": Asked(
+        {
+            "username": "carl",
+            "email": "carl@example.com",
+            "password": PASSWORD,
+            "repeated_password": PASSWORD,
+        },
+        "user_created",
+        new={"username": "carl"},
+    ),
+    "change accounts.user": Asked({"full_name": "Bert"}, "user_updated", "user"),
+    "create_api_key accounts.user": Asked({"confirmed": "1"}, "api_key_created", "user"),
+    "revoke_api_key accounts.user": Asked({"confirmed": "1"}, "api_key_revoked", "user"),
+    "add sites.site": Asked({"name": "New", "timezone": "UTC"}, "site_created"),
+    "change sites.site": Asked({"name": "New"}, "site_updated", "site", {"name": "New"}),
+    "retire sites.site": Asked({"confirmed": "1"}, "site_retired", "site"),
+    "retire_selected sites.site": Asked({"confirmed": "1"}, "site_retired", "site"),
+    "add devices.device": Asked(
+        {"name": "New", "site": "{site_pk}", "device_type": "kiosk"}, "device_created"
+    ),
+    "change devices.device": Asked({"name": "New"}, "device_updated", "device", {"name": "New"}),
+    "retire devices.device": Asked({"confirmed": "1"}, "device_retired", "device"),
+    "retire_selected devices.device": Asked({"confirmed": "1"}, "device_retired", "device"),
+    "export_csv audit.auditlog": Asked({}, "data_exported"),
+    "export_ndjson audit.auditlog": Asked({}, "data_exported"),
+}
+# Their tests need what other apps make of wrong passwords.
+TESTED_ELSEWHERE = {"release_selected axes.accessattempt"}
+
+
+def admin_request() -> HttpRequest:
+    request = RequestFactory().get("/admin/")
+    request.user = User(role=Role.ADMIN, is_admin=True, pk=1)
+    return request
+
+
+def pages_that_change() -> Iterator[str]:
+    """What an admin finds to change things with, as "retire sites.site"."""
+    request = admin_request()
+    admin.autodiscover()
+    for model, model_admin in admin.site._registry.items():
+        label = model._meta.label_lower
+        if model_admin.has_add_permission(request):
+            yield f"add {label}"
+        if model_admin.has_change_permission(request):
+            yield f"change {label}"
+        if model_admin.has_delete_permission(request):
+            yield f"delete {label}"
+        actions: Any = model_admin
+        for name in (
+            *model_admin.get_actions(request),
+            *actions._extract_action_names(actions.actions_detail),
+            *actions._extract_action_names(actions.actions_list),
+            *actions._extract_action_names(actions.actions_row),
+            *actions._extract_action_names(actions.actions_submit_line),
+        ):
+            yield f"{name} {label}"
+
+
+def test_every_page_that_changes_something_is_in_the_table():
+    found = set(pages_that_change())
+    assert found - TESTED_ELSEWHERE - set(PAGES) == set()
+
+
+def form_data(page: Any) -> dict[str, Any]:
+    """What a browser sends of a form that nobody touched."""
+    data = {}
+    forms = [page.context["adminform"].form]
+    for inline in page.context["inline_admin_formsets"]:
+        forms += [inline.formset.management_form, *inline.formset.forms]
+    for form in forms:
+        for bound in form:
+            value = bound.value()
+            if value not in (None, False):
+                data[bound.html_name] = value
+    return data
+
+
+@pytest.fixture
+def ask(world: World, client: Client) -> Callable[[str], Any]:
+    """`ask("add sites.site")` returns what sends that form and gives the answer."""
+    client.force_login(world.admin)
+
+    def prepare(page: str) -> Callable[[], Any]:
+        name, _, label = page.partition(" ")
+        asked = PAGES[page]
+        fields = {key: value.format(site_pk=world.site.pk) for key, value in asked.fields.items()}
+        base = f"/admin/{label.replace('.', '/')}/"
+        pk = getattr(world, asked.to).pk if asked.to else None
+        if name == "add":
+            data = form_data(client.get(f"{base}add/")) | fields
+            return lambda: client.post(f"{base}add/", data)
+        if name == "change":
+            data = form_data(client.get(f"{base}{pk}/change/")) | fields
+            return lambda: client.post(f"{base}{pk}/change/", data)
+        if name.endswith("_selected"):
+            data = {"action": name, "_selected_action": [pk], **fields}
+            return lambda: client.post(base, data)
+        path = f"{base}{pk}/" if pk else base
+        return lambda: client.post(f"{path}{name.replace('_', '-')}/", fields)
+
+    return prepare
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_is_audited_once(ask, page):
+    send, asked = ask(page), PAGES[page]
+    earlier = newest_pk()
+
+    answer = send()
+
+    assert answer.status_code in (200, 302), answer.content
+    check_row(asked.event, earlier, actor="anna", new=asked.new)
+    for row in rows_after(earlier):
+        assert row.request_id == answer["X-Request-ID"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_that_fails_after_its_row_leaves_nothing(ask, page, request):
+    if page.startswith("export"):
+        pytest.skip("its row tells of no change, and stays when the answer fails")
+    send = ask(page)
+    request.getfixturevalue("crash_after_the_row")
+    before = everything()
+
+    with pytest.raises(Crash):
+        send()
+
+    assert everything() == before
+
+
+# Management commands
+
+
+@dataclass
+class Run:
+    """Arguments, and the event that tells of it."""
+
+    arguments: tuple[str, ...] = ()
+    event: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+COMMANDS: dict[str, Run | None] = {
+    "changepassword": Run(("bert",), "password_changed"),
+    "create_api_key": Run(("bert",), "api_key_created"),
+    "createsuperuser": Run(
+        (),
+        "user_created",
+        {"interactive": False, "username": "carl", "email": "carl@example.com"},
+    ),
+    "prune_audit": Run(("--before", "2026-01-31"), "audit_pruned"),
+    # Opens an account and gives it a key, when there is no admin: two changes, told of twice.
+    "first_run": None,
+    "migrate": None,
+    "serve": None,
+}
+# Commands of this project, and the one of Django's that goes through our manager.
+OWN_APPS = {"homepot", "accounts", "audit", "sites", "devices", "jobs"}
+FOUND = sorted(
+    name for name, app in get_commands().items() if app in OWN_APPS or name == "createsuperuser"
+)
+RUNS = [name for name in FOUND if COMMANDS.get(name)]
+
+
+def test_every_command_is_in_the_table():
+    assert [name for name in FOUND if name not in COMMANDS] == []
+
+
+@pytest.fixture
+def run(world: World, monkeypatch) -> Callable[[str], None]:
+    monkeypatch.setattr(getpass, "getpass", lambda prompt: OTHER_PASSWORD)
+    AuditLog.objects.create(event_type=AuditEvent.SITE_CREATED, created_at="2026-01-30T00:00:00Z")
+
+    def call_it(name: str) -> None:
+        entry = COMMANDS[name]
+        assert entry is not None
+        call_command(name, *entry.arguments, **entry.options)
+
+    return call_it
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_command_is_audited_once(run, name):
+    entry = COMMANDS[name]
+    earlier = newest_pk()
+
+    run(name)
+
+    assert entry is not None
+    check_row(entry.event, earlier, actor="system", new={})
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_command_that_fails_after_its_row_leaves_nothing(run, name, request):
+    request.getfixturevalue("crash_after_the_row")
+    before = everything()
+
+    with pytest.raises(Crash):
+        run(name)
+
+    assert everything() == before
