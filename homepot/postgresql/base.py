@@ -1,4 +1,7 @@
-"""Django's PostgreSQL engine, with checked pool connections and errors that say what is wrong."""
+"""Django's PostgreSQL engine, with errors that say what is wrong.
+
+Pool connections are checked before use, integers before they are sent.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,8 @@ from typing import Any
 
 import psycopg
 from django.db.backends.base.base import NO_DB_ALIAS
-from django.db.backends.postgresql import base
-from django.db.utils import OperationalError
+from django.db.backends.postgresql import base, operations
+from django.db.utils import DataError, OperationalError
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from homepot.database import describe_database
@@ -31,7 +34,21 @@ class RestedConnectionPool(ConnectionPool):
             ConnectionPool.check_connection(conn)
 
 
+class DatabaseOperations(operations.DatabaseOperations):
+    def adapt_integerfield_value(self, value: Any, internal_type: str) -> Any:
+        """Raise DataError for an integer that its column cannot hold.
+
+        In binary, psycopg would send its low bytes: 2^32 + 5 became 5.
+        """
+        if isinstance(value, int):
+            _, highest = self.integer_field_range(internal_type)
+            if not -highest - 1 <= value <= highest:
+                raise DataError(f"{value} is out of the range of {internal_type}.")
+        return super().adapt_integerfield_value(value, internal_type)
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
+    ops_class = DatabaseOperations
     _connection_pools: dict[str, RestedConnectionPool] = {}
 
     @property
