@@ -132,6 +132,9 @@ def _problem_of(error: Exception) -> dict[str, Any] | None:
             return problem(413, PayloadTooLarge.default_detail, code="payload_too_large")
         case BadRequest() | SuspiciousOperation():
             return problem(400, bad_request_detail(error), code="bad_request")
+        # Before IntegrityError, of which they are a kind.
+        case ProtectedError() | RestrictedError():
+            return problem(409, "Other data still refers to this.", code="still_referenced")
         case IntegrityError():
             columns = violated_columns(error)
             return problem(
@@ -140,8 +143,6 @@ def _problem_of(error: Exception) -> dict[str, Any] | None:
                 code="conflict",
                 errors={column: ["Clashes with what is stored."] for column in columns} or None,
             )
-        case ProtectedError() | RestrictedError():
-            return problem(409, "Other data still refers to this.", code="still_referenced")
         case OperationalError() | InterfaceError():
             return problem(503, "The database is not available; try again.", code="unavailable")
         case DataError() | RecursionError():
