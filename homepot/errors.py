@@ -25,6 +25,8 @@ from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from homepot.request_context import current_request
+
 logger = logging.getLogger(__name__)
 
 PROBLEM_CONTENT_TYPE = "application/problem+json"
@@ -100,6 +102,10 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
     if translated["status"] == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
         logger.error("Database unavailable: %s", error)
+    if isinstance(error, exceptions.AuthenticationFailed):
+        # Not audited: guessing keys would fill the audit log.
+        caller = current_request.get()
+        logger.warning("Refused %s: %s", caller and caller.ip_address, translated["detail"])
     if isinstance(error, (DataError, RecursionError)):
         # The checks of the input should have caught it: a fault of ours.
         logger.error("Input reached the database unchecked", exc_info=error)

@@ -80,10 +80,13 @@ def test_refusal_takes_one_statement_more(viewer, count_statements):
             viewer.post(SITES, {"name": "New"})
 
 
-def test_strangers_are_not_told_of(api, count_statements):
+def test_strangers_are_logged_and_not_audited(api, caplog):
     assert api.post(SITES, {"name": "New"}).status_code == 401
+    assert "Refused" not in caplog.text
     api.credentials(HTTP_X_API_KEY="hpk_" + "x" * 43)
     assert api.post(SITES, {"name": "New"}).status_code == 401
+    assert "Refused 127.0.0.1: The API key is unknown, expired or revoked." in caplog.text
+    assert "xxx" not in caplog.text
     assert not AuditLog.objects.exists()
 
 
