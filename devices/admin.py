@@ -112,9 +112,9 @@ class DeviceAdmin(RetirableModelAdmin):
     sortable_by = ("terminal", "since")
     autocomplete_fields = ("site",)
     fieldsets = (
-        (None, {"fields": ("device_id", "site", "name", "device_type")}),
+        (None, {"fields": ("state", "reason", ("since", "last_seen"), "latest_checks")}),
+        ("Identity", {"fields": ("device_id", "site", "name", "device_type")}),
         ("Addresses", {"fields": (("ip_address", "mac_address"),)}),
-        ("Health", {"fields": ("state", "reason", ("since", "last_seen"), "latest_checks")}),
         ("Configuration", {"fields": ("config", ("config_version", "desired_config_version"))}),
         ("Reported by the device", {"fields": ("firmware_version", "system", "allowed")}),
         ("Record", {"fields": (("lifecycle", "simulated"), ("created_at", "updated_at"))}),

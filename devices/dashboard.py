@@ -37,9 +37,11 @@ def add_fleet_overview(request: HttpRequest, context: dict[str, Any]) -> dict[st
     for site_pk, status, count in rows:
         by_site[site_pk][status] = count
     counts = sum(by_site.values(), Counter())
-    context["device_count"] = counts.total()
+    context["device_count"] = f"{counts.total():,}"
+    context["has_devices"] = bool(counts)
     context["statuses"] = [
-        {"status": status, "label": status.label, "count": counts[status]} for status in SHOWN
+        {"status": status, "label": status.label, "count": f"{counts[status]:,}"}
+        for status in SHOWN
     ]
     context["troubled_sites"] = _troubled_sites(by_site)
     return context

@@ -57,7 +57,7 @@ class SiteForm(forms.ModelForm):
 @admin.register(Site)
 class SiteAdmin(RetirableModelAdmin):
     form = SiteForm
-    list_display = ("place", "location", "timezone", "device_count", "opened")
+    list_display = ("place", "location", "zone", "device_count", "opened")
     list_filter = (InUseFilter, ("created_at", DateRangeFilter))
     search_fields = ("site_id", "name", "location")
     search_help_text = "Id, name or location"
@@ -107,6 +107,10 @@ class SiteAdmin(RetirableModelAdmin):
     @display(description="Site", ordering="name", header=True)
     def place(self, site: Site) -> tuple[str, str]:
         return site.name, site.site_id
+
+    @display(description="Time zone")
+    def zone(self, site: Site) -> str:
+        return site.timezone
 
     @display(description="Devices")
     def device_count(self, site: Any) -> SafeString:

@@ -277,5 +277,12 @@ def test_overview_counts_devices_and_names_troubled_sites(staff, count_statement
     with count_statements(4):
         page = browser.get("/admin/")
     counted = {entry["status"]: entry["count"] for entry in page.context["statuses"]}
-    assert counted == {"online": 1, "error": 1, "offline": 1, "maintenance": 0, "unknown": 0}
+    assert counted == {
+        "online": "1",
+        "error": "1",
+        "offline": "1",
+        "maintenance": "0",
+        "unknown": "0",
+    }
+    assert page.context["device_count"] == "3"
     assert [row["site"] for row in page.context["troubled_sites"]] == [broken.site, quiet.site]
