@@ -8,8 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 from django.db import connection
-from django.test import Client
-from django.test import TransactionTestCase
+from django.test import Client, TransactionTestCase
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
