@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -35,6 +36,12 @@ def flush_reaches_the_audit_log() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", lift_and_flush)
         yield
+
+
+@pytest.fixture(autouse=True)
+def no_throttles(settings: Any) -> None:
+    """All tests come from one address; those about limits set them."""
+    settings.THROTTLE_RATES = {}
 
 
 @pytest.fixture

@@ -208,3 +208,27 @@ class SiteMembership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} at {self.site}"
+
+
+class ThrottleCounter(models.Model):
+    """How often one account or address has used one limited route in the present window."""
+
+    scope = models.CharField(max_length=40)
+    # SHA-256 of whom is counted.
+    key_digest = models.CharField(max_length=64)
+    window_end = models.DateTimeField()
+    uses = models.PositiveIntegerField()
+
+    class Meta:
+        db_table = "throttle_counters"
+        constraints = [
+            # What the counting statement finds its row by.
+            models.UniqueConstraint(fields=["scope", "key_digest"], name="throttle_counter_unique")
+        ]
+        indexes = [
+            # Windows that are over, to be removed.
+            models.Index(fields=["window_end"], name="throttle_counter_window")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.uses} uses of {self.scope}"

@@ -36,6 +36,8 @@ class ProblemSchema(AutoSchema):
             codes.append(409)
         if self.method in ("POST", "PUT", "PATCH"):
             codes += [411, 413, 415]
+        if self.view.throttle_classes:
+            codes.append(429)
         problems = {
             (code, "application/problem+json"): OpenApiResponse(Problem) for code in sorted(codes)
         }

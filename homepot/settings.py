@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from homepot.branding import UNFOLD as UNFOLD
 from homepot.database import database_options
 from homepot.logging import logging_options
+from homepot.rates import Rate, parse_rate
 from homepot.secret_key import check_production_secret, make_secret_key
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -23,6 +24,14 @@ ENV_FILE = Path(os.environ.get("HOMEPOT_ENV_FILE", BASE_DIR / ".env"))
 
 env = environ.Env()
 env.read_env(ENV_FILE)
+
+
+def _rate(variable: str, *, default: str) -> Rate | None:
+    try:
+        return parse_rate(env.str(variable, default=default))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{variable}: {error}") from None
+
 
 # Where it runs
 
@@ -154,6 +163,12 @@ LOGIN_REDIRECT_URL = "admin:index"
 
 # Web security
 
+THROTTLE_RATES = {
+    "login": _rate("THROTTLE__LOGIN", default="30/minute"),
+    "signup": _rate("THROTTLE__SIGNUP", default="5/hour"),
+    "password": _rate("THROTTLE__PASSWORD", default="10/hour"),
+    "api_key": _rate("THROTTLE__API_KEY", default="20/hour"),
+}
 CORS_ALLOWED_ORIGINS = env.list("CORS_ORIGINS", default=[])
 CORS_URLS_REGEX = r"^/api/"
 TRUSTED_PROXIES = [ip_network(entry) for entry in env.list("TRUSTED_PROXIES", default=[])]
