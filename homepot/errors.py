@@ -7,6 +7,7 @@ framework raise is translated here, in one place, for every route under /api/.
 from __future__ import annotations
 
 import logging
+import math
 import re
 from http import HTTPStatus
 from typing import Any
@@ -63,6 +64,15 @@ class LengthRequired(exceptions.APIException):
     default_code = "length_required"
 
 
+class Busy(exceptions.APIException):
+    """Too much of the same work is under way; it was not even begun."""
+
+    status_code = HTTPStatus.SERVICE_UNAVAILABLE
+    default_detail = "The server is busy; try again."
+    default_code = "busy"
+    wait = RETRY_AFTER_SECONDS
+
+
 def problem(
     status: int,
     detail: str,
@@ -98,8 +108,8 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
         if authenticate := getattr(error, "auth_header", None):
             headers["WWW-Authenticate"] = authenticate
         if wait := getattr(error, "wait", None):
-            headers["Retry-After"] = str(int(wait) + 1)
-    if translated["status"] == HTTPStatus.SERVICE_UNAVAILABLE:
+            headers["Retry-After"] = str(math.ceil(wait))
+    if isinstance(error, (OperationalError, InterfaceError)):
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
         logger.error("Database unavailable: %s", error)
     if isinstance(error, exceptions.AuthenticationFailed):
