@@ -11,3 +11,15 @@ class LastAdminError(DomainError):
 
 class NoApiKeyError(DomainError):
     code = "no_api_key"
+
+
+class CredentialsChangedError(DomainError):
+    code = "credentials_changed"
+
+
+class NothingToSignOutError(DomainError):
+    code = "nothing_to_sign_out"
+
+
+class WrongPasswordError(Exception):
+    """What was given as the current password is not."""

@@ -10,12 +10,16 @@ from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
+from django.utils.crypto import salted_hmac
 
 from accounts import policy
 from accounts.enums import Role, SiteAccess
 from accounts.hashers import MAX_PASSWORD_LENGTH
 from accounts.querysets import UserQuerySet
 from homepot.models import TimestampedModel
+
+# Of what is typed to sign in; no username or address is longer in any Unicode form.
+MAX_SIGN_IN_NAME_LENGTH = 254
 
 validate_username = RegexValidator(
     r"^[a-z0-9][a-z0-9@.+_-]*\Z",
@@ -75,6 +79,15 @@ class UserManager(BaseUserManager.from_queryset(UserQuerySet)):  # type: ignore[
     def get_by_natural_key(self, username: str | None) -> User:
         return self.get(username=username)
 
+    def find_by_sign_in_name(self, name: str) -> User | None:
+        """The account with this username or e-mail address; None when there is none."""
+        if len(name) > MAX_SIGN_IN_NAME_LENGTH:
+            return None
+        name = canonical(name)
+        # A username may look like somebody else's address: the address wins.
+        found = self.filter(Q(username=name) | Q(email=name))
+        return max(found, key=lambda user: user.email == name, default=None)
+
 
 class User(AbstractBaseUser, TimestampedModel):
     """An account. Its role says what it may do; `is_admin` is true exactly for admins."""
@@ -88,6 +101,8 @@ class User(AbstractBaseUser, TimestampedModel):
     is_active = models.BooleanField(default=True)
     # Set by an admin who gave a one-time password; until then the account can do nothing else.
     must_change_password = models.BooleanField(default=False)
+    # Part of what a session is checked against: moved on, it ends all sessions of the account.
+    session_version = models.PositiveIntegerField(default=0, editable=False)
     site_access = models.CharField(max_length=20, choices=SiteAccess, default=SiteAccess.ALL)
     # SHA-256 of the key; the hint is its beginning, for people.
     api_key = models.CharField(max_length=64, unique=True, null=True, blank=True, editable=False)
@@ -157,6 +172,14 @@ class User(AbstractBaseUser, TimestampedModel):
                 code="password_too_long",
             )
         super().set_password(raw_password)
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        return salted_hmac(
+            "accounts.User.session",
+            f"{self.session_version} {self.password}",
+            secret=secret,
+            algorithm="sha256",
+        ).hexdigest()
 
     @property
     def is_staff(self) -> bool:

@@ -8,9 +8,16 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from knox.models import AuthToken
 
 from accounts.enums import Role
-from accounts.errors import LastAdminError, NoApiKeyError
+from accounts.errors import (
+    CredentialsChangedError,
+    LastAdminError,
+    NoApiKeyError,
+    WrongPasswordError,
+)
+from accounts.hashers import hash_slot
 from accounts.keys import USER_KEY_PREFIX, make_key
 from accounts.models import SiteMembership, User
 from audit import services as audit
@@ -32,25 +39,39 @@ def create_user(
     Raises IdentifierTakenError for a taken username or e-mail address, and ValidationError
     by field for what else is wrong.
     """
-    user = User(username=username, email=email, **fields)
-    # Before the transaction: hashing takes long, and others would wait for it.
-    user.set_password(password)
-    user.full_clean(exclude=["password"], validate_unique=False)
+    user = prepare_user(username=username, email=email, password=password, **fields)
     with transaction.atomic():
-        with refuse_duplicates(
-            username=f"The username {user.username} is taken.",
-            email=f"The e-mail address {user.email} is taken.",
-        ):
-            user.save(force_insert=True)
+        insert_user(user, actor=actor)
         if site_pks is not None:
             _set_sites(user, set(site_pks))
-        audit.record(
-            event=AuditEvent.USER_CREATED,
-            actor=actor,
-            target=user,
-            changes={"username": (None, user.username), "role": (None, user.role)},
-        )
     return user
+
+
+def prepare_user(*, username: str, email: str, password: str | None, **fields: Any) -> User:
+    """A checked account that is not yet stored; raises ValidationError by field.
+
+    Apart from `insert_user`, because hashing takes long and no transaction may wait for it.
+    """
+    user = User(username=username, email=email, **fields)
+    user.set_password(password)
+    user.full_clean(exclude=["password"], validate_unique=False)
+    return user
+
+
+@transaction.atomic
+def insert_user(user: User, *, actor: User | None) -> None:
+    """Store what `prepare_user` made; raises IdentifierTakenError."""
+    with refuse_duplicates(
+        username=f"The username {user.username} is taken.",
+        email=f"The e-mail address {user.email} is taken.",
+    ):
+        user.save(force_insert=True)
+    audit.record(
+        event=AuditEvent.USER_CREATED,
+        actor=actor,
+        target=user,
+        changes={"username": (None, user.username), "role": (None, user.role)},
+    )
 
 
 @transaction.atomic
@@ -127,22 +148,61 @@ def change_role(*, user: User, role: Role, actor: User | None) -> User:
     return locked
 
 
-def set_password(*, user: User, password: str | None, actor: User | None) -> None:
-    """Give `user` a new password, which ends its sessions; None: it cannot sign in with one.
+def set_password(
+    *,
+    user: User,
+    password: str | None,
+    actor: User | None,
+    kept_token: AuthToken | None = None,
+) -> None:
+    """Give `user` a new password; None: it cannot sign in with one.
 
-    One that somebody else chose is good for one sign-in, to choose another. Raises
-    ValidationError when it is too long.
+    Ends its sessions and its tokens, except `kept_token`. A password that somebody else chose
+    is good for one sign-in, to choose another. Raises ValidationError when it is too long.
     """
     # Before the transaction: hashing takes long, and others would wait for it.
     user.set_password(password)
     user.must_change_password = password is not None and actor is not None and actor != user
     with transaction.atomic():
-        User.objects.filter(pk=user.pk).update(
-            password=user.password,
-            must_change_password=user.must_change_password,
-            updated_at=timezone.now(),
-        )
-        audit.record(event=AuditEvent.PASSWORD_CHANGED, actor=actor, target=user)
+        _store_password(user, actor=actor, kept_token=kept_token)
+
+
+def change_own_password(
+    *, user: User, current_password: str, new_password: str, kept_token: AuthToken | None = None
+) -> None:
+    """Let `user` choose a new password, who shows that the current one is known.
+
+    Ends its sessions and its other tokens. Raises WrongPasswordError, and
+    CredentialsChangedError when somebody else changed it meanwhile.
+    """
+    with hash_slot():
+        if not user.check_password(current_password):
+            raise WrongPasswordError("This is not the current password.")
+        stored = user.password
+        user.set_password(new_password)
+    user.must_change_password = False
+    with transaction.atomic():
+        _store_password(user, actor=user, kept_token=kept_token, replaced=stored)
+
+
+def _store_password(
+    user: User, *, actor: User | None, kept_token: AuthToken | None, replaced: str | None = None
+) -> None:
+    rows = User.objects.filter(pk=user.pk)
+    if replaced is not None:
+        rows = rows.filter(password=replaced)
+    stored = rows.update(
+        password=user.password,
+        must_change_password=user.must_change_password,
+        updated_at=timezone.now(),
+    )
+    if replaced is not None and not stored:
+        raise CredentialsChangedError("The password was changed meanwhile; try again.")
+    tokens = AuthToken.objects.filter(user=user)
+    if kept_token is not None:
+        tokens = tokens.exclude(pk=kept_token.pk)
+    tokens.delete()
+    audit.record(event=AuditEvent.PASSWORD_CHANGED, actor=actor, target=user)
 
 
 @transaction.atomic

@@ -84,7 +84,13 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {"title": "Work", "items": [page("Jobs", "assignment", "jobs.job")]},
-            {"title": "People", "items": [page("Accounts", "group", "accounts.user")]},
+            {
+                "title": "People",
+                "items": [
+                    page("Accounts", "group", "accounts.user"),
+                    page("Failed sign-ins", "lock", "axes.accessattempt"),
+                ],
+            },
             {
                 "title": "Record",
                 "items": [

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -80,7 +81,9 @@ FIXTURE_DIRS = [BASE_DIR / "fixtures"]
 # The application
 
 INSTALLED_APPS = [
-    # Before Django's own: homepot replaces its migrate.
+    # Before accounts, which takes its page of the admin away again.
+    "knox",
+    # Before Django's own: homepot replaces its migrate, accounts its changepassword.
     "homepot",
     "accounts",
     "audit",
@@ -95,6 +98,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "axes",
     "corsheaders",
     "django_filters",
     "rest_framework",
@@ -162,6 +166,26 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 
+AUTH_SIGNUP = env.str("AUTH__SIGNUP", default="open")
+if AUTH_SIGNUP not in ("open", "closed"):
+    raise ImproperlyConfigured(f"AUTH__SIGNUP is {AUTH_SIGNUP!r}; it must be open or closed.")
+ACCESS_TOKEN_HOURS = env.int("AUTH__ACCESS_TOKEN_HOURS", default=12)
+if not 1 <= ACCESS_TOKEN_HOURS <= 8760:
+    raise ImproperlyConfigured("AUTH__ACCESS_TOKEN_HOURS must be 1 to 8760, which is a year.")
+REST_KNOX = {"TOKEN_TTL": timedelta(hours=ACCESS_TOKEN_HOURS), "TOKEN_PREFIX": "hpt_"}
+
+AXES_HANDLER = "accounts.axes_handler.SignInHandler"
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_USERNAME_CALLABLE = "accounts.lockout.axes_username"
+AXES_CLIENT_IP_CALLABLE = "accounts.lockout.counted_address"
+# Its pages would let counts be changed and deleted unaudited; accounts has its own.
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+# The middleware it asks for answers what our backend raises instead.
+SILENCED_SYSTEM_CHECKS = ["axes.W002"]
+
 # Web security
 
 THROTTLE_RATES = {
@@ -184,6 +208,8 @@ X_FRAME_OPTIONS = "DENY"
 API_ANONYMOUS_READ = env.bool("API__ANONYMOUS_READ", default=False)
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
+        # The first one names the scheme of a 401's WWW-Authenticate.
+        "accounts.authentication.TokenAuthentication",
         "accounts.authentication.ApiKeyAuthentication",
         "accounts.authentication.SessionAuthentication",
     ],

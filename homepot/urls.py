@@ -16,6 +16,7 @@ handler500 = "homepot.error_pages.handler500"
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
+    path("api/v1/auth/", include("accounts.urls")),
     path("api/v1/auth/", include("accounts.user_urls")),
     path("api/v1/audit/", include("audit.urls")),
     path("api/v1/sites/", include("sites.urls")),

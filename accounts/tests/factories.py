@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
+from knox.models import AuthToken
+
 from accounts.enums import Role
 from accounts.keys import USER_KEY_PREFIX, make_key
 from accounts.models import User
@@ -30,3 +32,8 @@ def make_api_key(user: User) -> str:
     user.api_key, user.api_key_hint = new.digest, new.hint
     user.save(update_fields=["api_key", "api_key_hint"])
     return new.key
+
+
+def make_token(user: User) -> str:
+    """Give `user` a token as signing in would and return it."""
+    return str(AuthToken.objects.create(user=user)[1])

@@ -21,6 +21,13 @@ VIEW, OPERATE, ADMINISTER = Action.VIEW, Action.OPERATE, Action.ADMINISTER
 # Every route of the API, without its prefix, and what each of its methods takes. A route
 # that is missing here, or declares something else, fails.
 ROUTES: dict[str, dict[str, Action]] = {
+    "auth/signup": {"POST": Action.ANYONE},
+    "auth/login": {"POST": Action.ANYONE},
+    "auth/logout": {"POST": Action.USE_ACCOUNT},
+    "auth/logout-all": {"POST": Action.USE_ACCOUNT},
+    "auth/me": {"GET": Action.USE_ACCOUNT, "PATCH": Action.USE_ACCOUNT},
+    "auth/me/password": {"POST": Action.USE_ACCOUNT},
+    "auth/me/api-key": {"POST": Action.USE_ACCOUNT, "DELETE": Action.USE_ACCOUNT},
     "auth/users": {"GET": ADMINISTER, "POST": ADMINISTER},
     "auth/users/{pk}": dict.fromkeys(("GET", "PUT", "PATCH", "DELETE"), ADMINISTER),
     "auth/users/{pk}/role": {"PUT": ADMINISTER},

@@ -194,7 +194,7 @@ def test_site_access_follows_the_role(api_as, role, read, write):
 def test_anonymous_callers_get_401(api):
     answer = api.get(SITES)
     assert answer.status_code == 401
-    assert answer["WWW-Authenticate"].startswith("ApiKey ")
+    assert answer["WWW-Authenticate"] == 'Bearer realm="api"'
 
 
 def test_anonymous_read_opens_sites_and_their_health_only(api, settings):

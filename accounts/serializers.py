@@ -1,0 +1,153 @@
+"""JSON shapes of signing in and of one's own account."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.utils import timezone
+from rest_framework import serializers
+
+from accounts.enums import Role
+from accounts.models import MAX_SIGN_IN_NAME_LENGTH, User, canonical, validate_username
+from accounts.user_serializers import SiteIdsField
+from homepot.fields import StrictModelSerializer, UTCDateTimeField
+from homepot.text import validate_name
+
+
+class CanonicalCharField(serializers.CharField):
+    """Text that is canonical before its length and form are checked."""
+
+    def to_internal_value(self, data: Any) -> str:
+        return canonical(super().to_internal_value(data))
+
+
+class CanonicalEmailField(CanonicalCharField, serializers.EmailField):
+    pass
+
+
+class PasswordField(serializers.CharField):
+    """A password, to the last blank what was typed; a number is none."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(write_only=True, trim_whitespace=False, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return data
+
+
+def check_new_password(field: str, password: str, user: User) -> None:
+    """Raise ValidationError, of `field`, when `user` should not choose `password`."""
+    try:
+        validate_password(password, user)
+    except DjangoValidationError as error:
+        raise serializers.ValidationError({field: error.messages}) from error
+
+
+class SignUpSerializer(serializers.Serializer):
+    username = CanonicalCharField(
+        max_length=50, validators=[validate_username], help_text="Stored in lower case."
+    )
+    email = CanonicalEmailField(max_length=100)
+    password = PasswordField(help_text="8 to 4,096 characters.")
+    full_name = serializers.CharField(
+        max_length=100, required=False, allow_blank=True, validators=[validate_name]
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        names = {name: attrs.get(name, "") for name in ("username", "email", "full_name")}
+        check_new_password("password", attrs["password"], User(**names))
+        return attrs
+
+
+class SignInSerializer(serializers.Serializer):
+    username = serializers.CharField(
+        max_length=MAX_SIGN_IN_NAME_LENGTH,
+        required=False,
+        help_text="The username or the e-mail address.",
+    )
+    email = serializers.CharField(
+        max_length=MAX_SIGN_IN_NAME_LENGTH, required=False, help_text="The same, by another name."
+    )
+    password = PasswordField()
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        name = attrs.get("username") or attrs.get("email")
+        if name is None:
+            raise serializers.ValidationError(
+                {"username": ["Send the username or the e-mail address."]}
+            )
+        return {"name": name, "password": attrs["password"]}
+
+
+class TokenSerializer(serializers.Serializer):
+    access_token = serializers.CharField(help_text="For `Authorization: Bearer <token>`.")
+    expires_in = serializers.IntegerField(help_text="Seconds.")
+    username = serializers.CharField()
+    role = serializers.ChoiceField(choices=Role.choices)
+    is_admin = serializers.BooleanField()
+    must_change_password = serializers.BooleanField(
+        required=False,
+        help_text="Only there when true: all that the token can do is to choose a new password.",
+    )
+
+
+class SignedInSerializer(serializers.Serializer):
+    success = serializers.BooleanField()
+    message = serializers.CharField()
+    data = TokenSerializer()  # type: ignore[assignment]
+
+
+class OwnAccountSerializer(StrictModelSerializer):
+    email = CanonicalEmailField(max_length=100)
+    full_name = serializers.CharField(
+        max_length=100, required=False, allow_blank=True, validators=[validate_name]
+    )
+    site_ids = SiteIdsField(child=serializers.CharField(), read_only=True)
+
+    class Meta:
+        model = User
+        fields = [
+            "id",
+            "username",
+            "email",
+            "full_name",
+            "role",
+            "is_admin",
+            "site_access",
+            "site_ids",
+            "must_change_password",
+            "api_key_hint",
+            "api_key_expires_at",
+            "last_login",
+            "created_at",
+            "updated_at",
+        ]
+        read_only_fields = [name for name in fields if name not in ("email", "full_name")]
+
+
+class OwnPasswordSerializer(serializers.Serializer):
+    current_password = PasswordField()
+    new_password = PasswordField(help_text="8 to 4,096 characters.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        check_new_password("new_password", attrs["new_password"], self.context["request"].user)
+        return attrs
+
+
+class ApiKeySerializer(serializers.Serializer):
+    api_key = serializers.CharField(
+        read_only=True, help_text="For the header X-API-Key. Shown this once."
+    )
+    api_key_hint = serializers.CharField(read_only=True)
+    expires_at = UTCDateTimeField(
+        required=False, allow_null=True, default=None, help_text="Null: until it is revoked."
+    )
+
+    def validate_expires_at(self, value: Any) -> Any:
+        if value is not None and value <= timezone.now():
+            raise serializers.ValidationError("This time is over.")
+        return value
