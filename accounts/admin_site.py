@@ -7,18 +7,19 @@ from functools import update_wrapper
 from typing import Any
 
 from django.contrib.auth.views import PasswordChangeView
-from django.http import HttpRequest
+from django.core.paginator import InvalidPage
+from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.sites import UnfoldAdminSite
 
-from accounts.forms import OwnPasswordForm, SignInForm
+from accounts.forms import OwnPasswordForm
 
 
 class HomepotAdminSite(UnfoldAdminSite):
     index_title = "Overview"
-    login_form = SignInForm
 
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:
         inner = super().admin_view(view, cacheable)
@@ -33,6 +34,14 @@ class HomepotAdminSite(UnfoldAdminSite):
             return inner(request, *args, **kwargs)
 
         return update_wrapper(checked, view)
+
+    def search(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> TemplateResponse:
+        try:
+            return super().search(request, extra_context)
+        except (InvalidPage, ValueError):
+            raise Http404 from None
 
     def password_change(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -50,12 +50,11 @@ from unfold.utils import parse_date_str
 from unfold.views import ChangeList as UnfoldChangeList
 
 from homepot.errors import DomainError
+from homepot.forms import MAX_DIGITS, KeyAutocomplete, is_key
 
 # What a service, or the database under it, says no with.
 Refusal = DomainError | ValidationError | IntegrityError
 REFUSALS = (DomainError, ValidationError, IntegrityError)
-# What fits an integer of 64 bits in any case.
-MAX_DIGITS = 18
 # Digests and hashes: a lookup such as ?api_key__startswith= would spell them out.
 SECRET_FIELDS = frozenset({"password", "api_key", "enrolment_key", "key_digest"})
 
@@ -270,6 +269,8 @@ class ModelAdmin(unfold_admin.ModelAdmin, OwnTransactions):
     ) -> Any:
         related: Any = db_field.remote_field.model._default_manager
         kwargs.setdefault("queryset", related.visible_to(request.user))
+        if db_field.name in self.get_autocomplete_fields(request):
+            kwargs["widget"] = KeyAutocomplete(db_field, self.admin_site)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def formfield_for_dbfield(self, db_field: Field, request: HttpRequest, **kwargs: Any) -> Any:
@@ -280,6 +281,12 @@ class ModelAdmin(unfold_admin.ModelAdmin, OwnTransactions):
             formfield.widget.can_change_related = False
             formfield.widget.can_view_related = False
         return formfield
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """What a link such as `add/?site=3` fills in: references only, and only keys."""
+        given = super().get_changeform_initial_data(request)
+        related = {field.name for field in self.opts.fields if field.is_relation}
+        return {name: key for name, key in given.items() if name in related and is_key(key)}
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         return SECRET_FIELDS.isdisjoint(lookup.split("__")) and super().lookup_allowed(
@@ -332,7 +339,7 @@ class ModelAdmin(unfold_admin.ModelAdmin, OwnTransactions):
 
     def response_action(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
-        if not all(key.isdecimal() and fits_a_column(key) for key in chosen):
+        if not all(map(is_key, chosen)):
             raise BadRequest("What was chosen is not on the list.")
         return super().response_action(request, *args, **kwargs)
 

@@ -6,11 +6,36 @@ import json
 from typing import Any
 
 from django import forms
+from django.contrib.admin.widgets import AutocompleteSelect, AutocompleteSelectMultiple
 from django.core.exceptions import ValidationError
 from rest_framework.exceptions import APIException
 from unfold.widgets import UnfoldAdminExpandableTextareaWidget
 
 from homepot.parsers import loads
+
+# What fits an integer of 64 bits in any case.
+MAX_DIGITS = 18
+
+
+def is_key(value: Any) -> bool:
+    """Whether `value`, as it came from a browser, can be asked for as a primary key."""
+    text = str(value)
+    return text.isdecimal() and len(text) <= MAX_DIGITS
+
+
+class KeyAutocomplete(AutocompleteSelect):
+    """Django's looks up whatever it was sent, and crashes on what is no key."""
+
+    def value_from_datadict(self, *args: Any) -> Any:
+        value = super().value_from_datadict(*args)
+        return value if is_key(value) else ""
+
+
+class KeysAutocomplete(AutocompleteSelectMultiple):
+    """The same for several."""
+
+    def value_from_datadict(self, *args: Any) -> Any:
+        return [value for value in super().value_from_datadict(*args) if is_key(value)]
 
 
 class JSONObjectField(forms.JSONField):

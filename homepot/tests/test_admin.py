@@ -10,6 +10,7 @@ from audit.enums import AuditEvent
 from devices.tests.factories import make_device, make_health_check
 from homepot.testing.forms import filled_in
 from jobs.tests.factories import make_job
+from sites.tests.factories import make_site
 
 pytestmark = pytest.mark.django_db
 
@@ -22,6 +23,39 @@ LISTS = (
     "/admin/audit/auditlog/",
 )
 HUGE = "9" * 30
+ODD_QUERIES = (
+    "q=%25_'%22\\",
+    f"q={'x' * 5000}",
+    "o=1.-2.3",
+    "o=99.x.-",
+    f"o={HUGE}",
+    f"p={HUGE}",
+    "p=-1",
+    "p=x",
+    f"id={HUGE}",
+    f"id__in={HUGE},1",
+    "id=x",
+    "pk__gt=1",
+    f"site__id__exact={HUGE}",
+    "site__id__exact=x",
+    f"device__id__exact={HUGE}",
+    "device__id__exact=x&device__id__exact=1",
+    "status=x",
+    "status__exact=x",
+    "is_healthy__exact=2",
+    "is_active__exact=x",
+    "created_at__gt=x",
+    "created_at_from=x&created_at_to=0001-01-01",
+    "created_at_from=9999-12-31&created_at_to=9999-12-31",
+    "checked_at_from=0001-01-01",
+    "use=x",
+    "nothing=1",
+    "_popup=1",
+    "_to_field=id",
+    "all=",
+    "e=1",
+    "_facets=True",
+)
 
 
 @pytest.fixture
@@ -33,45 +67,10 @@ def fleet():
 
 
 @pytest.mark.parametrize("path", LISTS)
-@pytest.mark.parametrize(
-    "query",
-    [
-        "q=%25_'%22\\",
-        f"q={'x' * 5000}",
-        "o=1.-2.3",
-        "o=99.x.-",
-        f"o={HUGE}",
-        f"p={HUGE}",
-        "p=-1",
-        "p=x",
-        f"id={HUGE}",
-        f"id__in={HUGE},1",
-        "id=x",
-        "pk__gt=1",
-        f"site__id__exact={HUGE}",
-        "site__id__exact=x",
-        f"device__id__exact={HUGE}",
-        "device__id__exact=x&device__id__exact=1",
-        "status=x",
-        "status__exact=x",
-        "is_healthy__exact=2",
-        "is_active__exact=x",
-        "created_at__gt=x",
-        "created_at_from=x&created_at_to=0001-01-01",
-        "created_at_from=9999-12-31&created_at_to=9999-12-31",
-        "checked_at_from=0001-01-01",
-        "use=x",
-        "nothing=1",
-        "_popup=1",
-        "_to_field=id",
-        "all=",
-        "e=1",
-        "_facets=True",
-    ],
-)
-def test_odd_queries_do_not_crash_a_list(staff, fleet, path, query):
+def test_odd_queries_do_not_crash_a_list(staff, fleet, path):
     browser = staff(Role.ADMIN)
-    assert browser.get(f"{path}?{query}").status_code in (200, 302, 400)
+    for query in ODD_QUERIES:
+        assert browser.get(f"{path}?{query}").status_code in (200, 302, 400), query
     assert browser.get(path).status_code == 200
 
 
@@ -82,10 +81,11 @@ def test_odd_choices_do_not_crash_an_action(staff, key):
 
 
 @pytest.mark.parametrize("path", LISTS)
-@pytest.mark.parametrize("key", ["0", HUGE, "x", "1_2F", "..", "1/2"])
 @pytest.mark.parametrize("page", ["change/", "history/", "delete/", "retire/", "create-api-key/"])
-def test_odd_keys_do_not_crash_a_page(staff, path, key, page):
-    assert staff(Role.ADMIN).get(f"{path}{key}/{page}").status_code in (302, 403, 404)
+def test_odd_keys_do_not_crash_a_page(staff, path, page):
+    browser = staff(Role.ADMIN)
+    for key in ("0", HUGE, "x", "1_2F", "..", "1/2"):
+        assert browser.get(f"{path}{key}/{page}").status_code in (302, 403, 404), key
 
 
 @pytest.mark.parametrize("path", LISTS)
@@ -95,6 +95,38 @@ def test_lists_say_the_time_zone_and_need_nothing_from_outside(staff, fleet, pat
     for outside in ("https://", "http://", "//cdn"):
         assert f'src="{outside}' not in page
         assert f'<link href="{outside}' not in page
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/admin/devices/device/add/?site=x&name=y",
+        f"/admin/devices/device/add/?site={HUGE}",
+        f"/admin/accounts/user/add/?sites={HUGE}",
+        "/admin/search/?s=devices",
+        "/admin/search/?s=devices&page=x",
+        f"/admin/search/?s=devices&page={HUGE}",
+        "/admin/autocomplete/?app_label=x",
+        f"/admin/autocomplete/?app_label=devices&model_name=device&field_name=site&page={HUGE}",
+        "/admin/r/x/y/",
+    ],
+)
+def test_odd_addresses_do_not_crash(staff, path):
+    assert staff(Role.ADMIN).get(path).status_code in (200, 403, 404)
+
+
+@pytest.mark.parametrize("key", [HUGE, "x", "-1"])
+def test_odd_references_do_not_crash_a_form(staff, key):
+    browser = staff(Role.ADMIN)
+    for path, field in (("devices/device", "site"), ("accounts/user", "sites")):
+        page = browser.post(f"/admin/{path}/add/", {field: key, "name": "x"})
+        assert page.status_code == 200
+
+
+def test_link_can_say_where_a_new_device_stands(staff):
+    site = make_site(name="Harbour")
+    page = staff(Role.OPERATOR).get("/admin/devices/device/add/", {"site": site.pk})
+    assert "Harbour" in page.content.decode()
 
 
 @pytest.mark.parametrize("path", LISTS)
