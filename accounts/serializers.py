@@ -102,6 +102,8 @@ class SignedInSerializer(serializers.Serializer):
 
 
 class OwnAccountSerializer(StrictModelSerializer):
+    """The account of the caller."""
+
     email = CanonicalEmailField(max_length=100)
     full_name = serializers.CharField(
         max_length=100, required=False, allow_blank=True, validators=[validate_name]

@@ -20,6 +20,8 @@ class SiteIdsField(serializers.ListField):
 
 
 class UserSerializer(StrictModelSerializer):
+    """An account, as admins see it."""
+
     username = serializers.CharField(
         max_length=50, help_text="Stored in lower case; never changes."
     )

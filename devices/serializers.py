@@ -107,6 +107,8 @@ class SiteDeviceSerializer(DeviceSerializer):
 
 
 class HealthCheckSerializer(StrictModelSerializer):
+    """One check-in of a device, or one probe of it."""
+
     device_id = serializers.CharField(source="device.device_id", read_only=True)
 
     class Meta:

@@ -163,20 +163,25 @@ class KeysetPagination(BasePagination):
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
         choices = [sign + name for name in self.orderings for sign in ("", "-")]
-        schemas: dict[str, dict[str, Any]] = {
-            "limit": {
-                "type": "integer",
-                "minimum": 1,
-                "maximum": MAX_LIMIT,
-                "default": DEFAULT_LIMIT,
-            },
-            "cursor": {"type": "string", "description": "As given in `next` or `previous`."},
-            "ordering": {"type": "string", "enum": choices, "default": self.default_ordering},
-            "count": {"type": "boolean", "default": False},
+        limits = {"minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
+        parameters: dict[str, tuple[str, dict[str, Any]]] = {
+            "limit": ("Rows of one page.", {"type": "integer"} | limits),
+            "cursor": ("As given in `next` or `previous`.", {"type": "string"}),
+            "ordering": (
+                "A dash turns the order.",
+                {"type": "string", "enum": choices, "default": self.default_ordering},
+            ),
+            "count": ("Whether to count all rows.", {"type": "boolean", "default": False}),
         }
         return [
-            {"name": name, "in": "query", "required": False, "schema": schema}
-            for name, schema in schemas.items()
+            {
+                "name": name,
+                "in": "query",
+                "required": False,
+                "description": description,
+                "schema": schema,
+            }
+            for name, (description, schema) in parameters.items()
         ]
 
 

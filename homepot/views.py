@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
+from drf_spectacular.renderers import (
+    OpenApiJsonRenderer,
+    OpenApiJsonRenderer2,
+    OpenApiYamlRenderer,
+    OpenApiYamlRenderer2,
+)
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -20,7 +25,13 @@ class SchemaView(SpectacularAPIView):
     authentication_classes: list[type] = []
     access = {"GET": Action.ANYONE}
     permission_classes = [PolicyPermission]
-    renderer_classes = [OpenApiJsonRenderer, OpenApiYamlRenderer]
+    # The first of each pair names its format by its short, the second by its registered name.
+    renderer_classes = [
+        OpenApiJsonRenderer2,
+        OpenApiJsonRenderer,
+        OpenApiYamlRenderer2,
+        OpenApiYamlRenderer,
+    ]
 
 
 class SwaggerView(SpectacularSwaggerSplitView):

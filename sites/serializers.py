@@ -11,6 +11,8 @@ from sites.models import Site
 
 
 class SiteSerializer(StrictModelSerializer):
+    """A place with devices."""
+
     site_id = serializers.CharField(
         max_length=50,
         required=False,
