@@ -106,14 +106,9 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc]
 
     @transaction.atomic
     def update_object(self, request: Any, obj: User, fields: dict[str, Any]) -> User:
-        saved = obj
-        if role := fields.pop("role", None):
-            saved = services.change_role(user=obj, role=role, actor=request.user)
-        if fields:
-            saved = services.update_user(
-                user=obj, actor=request.user, site_pks=site_pks(fields), **fields
-            )
-        return saved
+        return services.update_user(
+            user=obj, actor=request.user, site_pks=site_pks(fields), **fields
+        )
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

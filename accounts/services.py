@@ -119,33 +119,35 @@ def update_user(
 ) -> User:
     """Change those of `fields` that differ, and, unless None, the sites of `user`.
 
-    The role is `change_role`'s to change, the password `set_password`'s. Raises
-    IdentifierTakenError and LastAdminError.
+    The password is `set_password`'s to change. Raises IdentifierTakenError and LastAdminError.
     """
-    if fields.get("is_active") is False:
+    role = fields.get("role", Role.ADMIN)
+    if fields.get("is_active") is False or role != Role.ADMIN:
         _keep_an_admin_besides(user)
+    if "role" in fields:
+        fields["is_admin"] = role == Role.ADMIN
     locked = _lock_user(user)
     with refuse_duplicates(email=f"The e-mail address {fields.get('email')} is taken."):
         changes = update_row(locked, fields)
-    event = AuditEvent.USER_UPDATED if changes else AuditEvent.USER_SITES_CHANGED
     if site_pks is not None and (moved := _set_sites(locked, set(site_pks))):
         changes["sites"] = moved
     if changes:
-        audit.record(event=event, actor=actor, target=locked, changes=changes)
+        audit.record(event=_event_of(changes.keys()), actor=actor, target=locked, changes=changes)
     return locked
 
 
-@transaction.atomic
 def change_role(*, user: User, role: Role, actor: User | None) -> User:
     """Give `user` the role; raises LastAdminError."""
-    if role != Role.ADMIN:
-        _keep_an_admin_besides(user)
-    locked = _lock_user(user)
-    if changes := update_row(locked, {"role": role, "is_admin": role == Role.ADMIN}):
-        audit.record(
-            event=AuditEvent.USER_ROLE_CHANGED, actor=actor, target=locked, changes=changes
-        )
-    return locked
+    return update_user(user=user, actor=actor, role=role)
+
+
+def _event_of(changed: Collection[str]) -> AuditEvent:
+    """The most telling event for a change of these fields: one change has one row."""
+    if set(changed) <= {"role", "is_admin"}:
+        return AuditEvent.USER_ROLE_CHANGED
+    if set(changed) <= {"sites", "site_access"}:
+        return AuditEvent.USER_SITES_CHANGED
+    return AuditEvent.USER_UPDATED
 
 
 def set_password(

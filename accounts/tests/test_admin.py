@@ -122,6 +122,16 @@ def test_change_of_the_role_leaves_one_audit_row(staff):
     assert events_of(user) == [AuditEvent.USER_ROLE_CHANGED]
 
 
+def test_change_of_role_and_name_is_one_row(staff):
+    user = make_user(role=Role.VIEWER)
+    browser = staff(Role.ADMIN)
+    data = filled_in(browser.get(user_page(user)), role="admin", full_name="Ann")
+    browser.post(user_page(user), data)
+    user.refresh_from_db()
+    assert (user.role, user.is_admin, user.full_name) == (Role.ADMIN, True, "Ann")
+    assert events_of(user) == [AuditEvent.USER_UPDATED]
+
+
 def test_change_selects_the_sites_of_an_account(staff):
     site = make_site()
     user = make_user()
@@ -131,7 +141,7 @@ def test_change_selects_the_sites_of_an_account(staff):
     user.refresh_from_db()
     assert user.site_access == SiteAccess.SELECTED
     assert [entry.site for entry in SiteMembership.objects.filter(user=user)] == [site]
-    assert events_of(user) == [AuditEvent.USER_UPDATED]
+    assert events_of(user) == [AuditEvent.USER_SITES_CHANGED]
 
     again = browser.get(user_page(user))
     assert str(site) in again.content.decode()

@@ -111,7 +111,7 @@ def test_user_patch_changes_sites_and_fields_with_one_audit_row(admin):
     assert [membership.site for membership in user.site_memberships.all()] == [two]
     row = AuditLog.objects.get()
     assert (row.event_type, row.old_values, row.new_values) == (
-        "user_updated",
+        "user_sites_changed",
         {"site_access": "all", "sites": ["site-1"]},
         {"site_access": "selected", "sites": ["site-2"]},
     )
