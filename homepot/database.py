@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
@@ -48,11 +48,17 @@ def database_options(
     Raises ImproperlyConfigured, in words that never hold the password.
     """
     url = url.strip() or f"sqlite:///{base_dir / 'data' / 'homepot.db'}"
-    scheme = url.partition(":")[0].lower()
-    engine = SCHEMES.get(scheme)
+    scheme, separator, _ = url.partition("://")
+    engine = SCHEMES.get(scheme.lower())
     if engine is None:
+        # Without a scheme, what stands there may be anything, a password too.
+        problem = (
+            f"starts with {scheme[:30]!r}, which is no database HOMEPOT knows"
+            if separator
+            else "is not a URL"
+        )
         raise ImproperlyConfigured(
-            f"DATABASE__URL starts with {scheme[:30]!r}, which is no database HOMEPOT knows. "
+            f"DATABASE__URL {problem}. "
             "Use postgresql://user:password@host:5432/name or sqlite:///data/homepot.db."
         )
     if engine == SQLITE_ENGINE:
@@ -70,7 +76,7 @@ def database_options(
 
 
 def _sqlite_options(url: str, *, base_dir: Path) -> dict[str, Any]:
-    path = url.partition("://")[2].partition("?")[0]
+    path = unquote(url.partition("://")[2].partition("?")[0])
     # One slash belongs to the URL: sqlite:///relative.db, sqlite:////absolute.db.
     path = path.removeprefix("/")
     if path in ("", ":memory:"):
@@ -93,13 +99,13 @@ def _sqlite_options(url: str, *, base_dir: Path) -> dict[str, Any]:
 
 
 def _postgresql_options(url: str, *, pool: dict[str, int] | None) -> dict[str, Any]:
-    parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query))
-    if "ssl" in query:  # asyncpg's word
-        query["sslmode"] = query.pop("ssl")
-    socket_host = query.pop("host", "")
-    plain_url = urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(query), ""))
     try:
+        parts = urlsplit(url)
+        query = dict(parse_qsl(parts.query))
+        if "ssl" in query:  # asyncpg's word
+            query["sslmode"] = query.pop("ssl")
+        socket_host = query.pop("host", "")
+        plain_url = urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(query), ""))
         options: dict[str, Any] = dict(dj_database_url.parse(plain_url, engine=POSTGRESQL_ENGINE))
     except ValueError:  # its words may quote the URL
         raise ImproperlyConfigured(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -11,17 +12,23 @@ from django.utils.crypto import get_random_string
 ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 # Beginnings of the keys that examples and tutorials use.
 KNOWN_BEGINNINGS = ("change", "secret", "example", "your-", "dev-", "test", "homepot")
+EMPTY_LINE = re.compile(
+    r"""^[ \t]*(export[ \t]+)?SECRET_KEY[ \t]*=[ \t]*(""|'')?[ \t]*(\n|\Z)""", re.MULTILINE
+)
 
 
 def make_secret_key(env_file: Path) -> str:
-    """Append a random SECRET_KEY to `env_file`, readable by its owner only, and return it."""
+    """Add a random SECRET_KEY to `env_file`, a new one readable by its owner only; return it."""
     key = get_random_string(64, ALPHABET)
     try:
-        descriptor = os.open(env_file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        descriptor = os.open(env_file, os.O_RDWR | os.O_CREAT, 0o600)
         with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
-            text = file.read()
+            # Of two lines the first one counts, and an empty one would for ever.
+            text = EMPTY_LINE.sub("", file.read())
             line_break = "\n" if text and not text.endswith("\n") else ""
-            file.write(f"{line_break}SECRET_KEY={key}\n")
+            file.seek(0)
+            file.write(f"{text}{line_break}SECRET_KEY={key}\n")
+            file.truncate()
     except OSError as error:
         raise ImproperlyConfigured(
             f"SECRET_KEY is not set and {env_file} cannot be written ({error.strerror}). "

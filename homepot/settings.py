@@ -8,31 +8,24 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from datetime import timedelta
-from ipaddress import ip_network
 from pathlib import Path
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from homepot.branding import UNFOLD as UNFOLD
 from homepot.database import database_options
+from homepot.env import Env
 from homepot.logging import logging_options
-from homepot.rates import Rate, parse_rate
 from homepot.secret_key import check_production_secret, make_secret_key
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENV_FILE = Path(os.environ.get("HOMEPOT_ENV_FILE", BASE_DIR / ".env"))
 
-env = environ.Env()
+if not os.environ.get("SECRET_KEY"):
+    # Set to nothing counts as not set, so that the one in the file is used.
+    os.environ.pop("SECRET_KEY", None)
+env = Env()
 env.read_env(ENV_FILE)
-
-
-def _rate(variable: str, *, default: str) -> Rate | None:
-    try:
-        return parse_rate(env.str(variable, default=default))
-    except ValueError as error:
-        raise ImproperlyConfigured(f"{variable}: {error}") from None
-
 
 # Where it runs
 
@@ -190,14 +183,14 @@ SILENCED_SYSTEM_CHECKS = ["axes.W002"]
 # Web security
 
 THROTTLE_RATES = {
-    "login": _rate("THROTTLE__LOGIN", default="30/minute"),
-    "signup": _rate("THROTTLE__SIGNUP", default="5/hour"),
-    "password": _rate("THROTTLE__PASSWORD", default="10/hour"),
-    "api_key": _rate("THROTTLE__API_KEY", default="20/hour"),
+    "login": env.rate("THROTTLE__LOGIN", default="30/minute"),
+    "signup": env.rate("THROTTLE__SIGNUP", default="5/hour"),
+    "password": env.rate("THROTTLE__PASSWORD", default="10/hour"),
+    "api_key": env.rate("THROTTLE__API_KEY", default="20/hour"),
 }
 CORS_ALLOWED_ORIGINS = env.list("CORS_ORIGINS", default=[])
 CORS_URLS_REGEX = r"^/api/"
-TRUSTED_PROXIES = [ip_network(entry) for entry in env.list("TRUSTED_PROXIES", default=[])]
+TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
 SESSION_COOKIE_SECURE = IS_PRODUCTION
 CSRF_COOKIE_SECURE = IS_PRODUCTION
 SECURE_REFERRER_POLICY = "same-origin"

@@ -77,11 +77,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return super().get_new_connection(conn_params)
         except PoolTimeout:
             raise
-        except psycopg.OperationalError as error:
+        except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
             raise OperationalError(connection_problem(error, self.settings_dict)) from error
 
 
-def connection_problem(error: psycopg.OperationalError, options: dict[str, Any]) -> str:
+def connection_problem(error: psycopg.Error, options: dict[str, Any]) -> str:
     """One line for people: which database could not be reached, and why."""
     reasons = [line for line in str(error).splitlines() if "failed: " in line] or [str(error)]
     reason = " ".join(reasons[-1].split("failed: ")[-1].split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,16 @@ from homepot.database import describe_database
 
 class DatabaseWrapper(base.DatabaseWrapper):
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        path = Path(self.settings_dict["NAME"])
         try:
+            if path.exists() and not os.access(path, os.W_OK):
+                # SQLite opens it and fails at the first write, whoever that is.
+                raise sqlite3.OperationalError("this user may not write to it")
             return super().get_new_connection(conn_params)
-        except sqlite3.OperationalError as error:
-            folder = Path(self.settings_dict["NAME"]).parent
-            problem = f"the folder {folder} does not exist" if not folder.is_dir() else str(error)
+        except sqlite3.DatabaseError as error:
+            problem = str(error)
+            if not path.parent.is_dir():
+                problem = f"the folder {path.parent} does not exist"
             raise OperationalError(
                 f"Cannot open the {describe_database(self.settings_dict)}: {problem}. "
                 "DATABASE__URL must name a file in a folder that this user may write to."

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
+import psutil
 import pytest
 from django.conf import settings
 from django.db import connection, transaction
@@ -25,6 +28,24 @@ def test_run_is_on_the_engine_asked_for(pytestconfig):
 
 def test_run_reads_no_env_file():
     assert str(settings.ENV_FILE) == os.devnull
+
+
+def test_server_disappears_with_its_run_however_that_ends(start):
+    """kill -9 leaves a run no time to tidy up."""
+    program = start(
+        "-c",
+        "import time; from homepot.testing.postgres import postgresql_server\n"
+        "with postgresql_server() as url: print(url, flush=True); time.sleep(60)",
+    )
+    program.wait_for("\n")
+    folder = Path(parse_qs(urlsplit(program.output.strip()).query)["host"][0])
+    family = program.process.children(recursive=True)
+    assert folder.is_dir()
+    assert any("postgres" in process.name() for process in family)
+    program.process.kill()
+    _, left = psutil.wait_procs(family, timeout=30)
+    assert left == []
+    assert not folder.exists()
 
 
 @pytest.mark.django_db

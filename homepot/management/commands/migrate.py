@@ -7,16 +7,29 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.core.management.commands import migrate
 from django.db import connections
+from django.db.migrations.exceptions import MigrationSchemaMissing
 from django.db.migrations.recorder import MigrationRecorder
+
+from homepot.database import describe_database
 
 # The tables that the server this replaces has too.
 ORIGINAL_TABLES = frozenset({"users", "sites", "devices", "jobs", "health_checks", "audit_logs"})
 
 
 class Command(migrate.Command):
-    def handle(self, *args: Any, **options: Any) -> None:
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        # Before the system checks, which would warn of what those tables lack.
         refuse_foreign_tables(options["database"])
-        super().handle(*args, **options)
+        return super().execute(*args, **options)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            super().handle(*args, **options)
+        except MigrationSchemaMissing as error:
+            # What PostgreSQL 15 and newer do to a user who does not own the database.
+            described = describe_database(connections[options["database"]].settings_dict)
+            reason = str(error.__context__).partition("\n")[0]
+            raise CommandError(f"Cannot make tables in the {described}: {reason}.") from None
 
 
 def refuse_foreign_tables(alias: str) -> None:

@@ -1,0 +1,109 @@
+"""Settings: what is documented, what production refuses, and the secret of a laptop."""
+
+from __future__ import annotations
+
+import ast
+import re
+import secrets
+import stat
+
+import pytest
+from django.conf import settings
+
+from homepot.secret_key import make_secret_key
+from homepot.tests.conftest import assert_refused, run_python
+
+SECRET_KEY = secrets.token_urlsafe(48)
+PRODUCTION = {"ENVIRONMENT": "production", "SECRET_KEY": SECRET_KEY}
+CHECK = ("manage.py", "check")
+
+
+def spell(default):
+    """A default as one would write it in `.env`."""
+    if isinstance(default, bool):
+        return str(default).lower()
+    return ",".join(default) if isinstance(default, list) else str(default)
+
+
+def test_env_example_lists_every_setting_with_its_default():
+    tree = ast.parse((settings.BASE_DIR / "homepot" / "settings.py").read_text())
+    read = {}
+    for node in ast.walk(tree):
+        # env.int("NAME", default=1)
+        if isinstance(node, ast.Call) and re.fullmatch(
+            r"env\.(?!read_env)\w+", ast.unparse(node.func)
+        ):
+            defaults = [ast.literal_eval(word.value) for word in node.keywords]
+            read[node.args[0].value] = spell(*defaults) if defaults else ""
+    documented = re.findall(
+        r"^# ([A-Z_]+)=(.*)$", (settings.BASE_DIR / ".env.example").read_text(), re.MULTILINE
+    )
+    assert dict(documented) == read
+
+
+def test_production_starts_with_safe_settings():
+    assert run_python(*CHECK, **PRODUCTION).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("unsafe", "name"),
+    [
+        ({"DEBUG": "true"}, "DEBUG"),
+        ({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS"),
+        ({"ALLOWED_HOSTS": "shop.example.com,*"}, "ALLOWED_HOSTS"),
+        ({"SECRET_KEY": ""}, "SECRET_KEY"),
+        ({"SECRET_KEY": "change-me" + SECRET_KEY}, "SECRET_KEY"),
+        ({"SECRET_KEY": "django-insecure-" + SECRET_KEY}, "SECRET_KEY"),
+        ({"SECRET_KEY": SECRET_KEY[:49]}, "SECRET_KEY"),
+        ({"SECRET_KEY": "a" * 60}, "SECRET_KEY"),
+    ],
+)
+def test_production_refuses_unsafe_settings(unsafe, name):
+    assert_refused(run_python(*CHECK, **PRODUCTION | unsafe), f"homepot: {name}")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ENVIRONMENT", "staging"),
+        ("DATABASE__POOL_SIZE", "many"),
+        ("DEVICES__CHECK_IN_SECONDS", ""),
+        ("TRUSTED_PROXIES", "10.0.0.1/99"),
+        ("THROTTLE__LOGIN", "often"),
+        ("LOGGING__LEVEL", "LOUD"),
+        ("LOGGING__FORMAT", "xml"),
+    ],
+)
+def test_wrong_value_ends_in_one_line(name, value):
+    assert_refused(run_python(*CHECK, **{name: value}), f"homepot: {name}")
+
+
+def test_first_command_writes_a_secret_that_only_its_owner_may_read(tmp_path):
+    env_file = tmp_path / ".env"
+    fresh = {"HOMEPOT_ENV_FILE": str(env_file), "SECRET_KEY": ""}
+    first = run_python(*CHECK, **fresh)
+    written = env_file.read_text()
+    second = run_python(*CHECK, **fresh)
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert re.fullmatch(r"SECRET_KEY=[\w-]{64}\n", written)
+    assert env_file.read_text() == written
+    assert stat.S_IMODE(env_file.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("there", ["", "LOGGING__LEVEL=ERROR\n", "LOGGING__LEVEL=ERROR"])
+@pytest.mark.parametrize("empty_line", ["", "SECRET_KEY=\n", "export SECRET_KEY = ''\n"])
+def test_secret_is_added_to_the_settings_that_are_there(tmp_path, empty_line, there):
+    env_file = tmp_path / ".env"
+    env_file.write_text(empty_line + there)
+    key = make_secret_key(env_file)
+    settings_kept = f"{there.strip()}\n" if there else ""
+    assert env_file.read_text() == f"{settings_kept}SECRET_KEY={key}\n"
+
+
+def test_secret_that_cannot_be_kept_is_asked_for(tmp_path):
+    env_file = tmp_path / "missing" / ".env"
+    assert_refused(
+        run_python(*CHECK, HOMEPOT_ENV_FILE=str(env_file), SECRET_KEY=""),
+        "homepot: SECRET_KEY is not set",
+        str(env_file),
+    )
