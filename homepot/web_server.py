@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--log-level", required=True)
     parser.add_argument("--log-format", required=True)
     arguments = parser.parse_args()
-    os.register_at_fork(after_in_child=_leave_ctrl_c_to_the_main_process)
+    os.register_at_fork(after_in_child=_prepare_worker)
     Granian(
         "homepot.wsgi:application",
         address=arguments.host,
@@ -44,8 +44,11 @@ def main() -> None:
     ).serve()
 
 
-def _leave_ctrl_c_to_the_main_process() -> None:
-    # It reaches all processes of a terminal at once. A worker that then gets the main
+def _prepare_worker() -> None:
+    # It begins with the main process's handler, which would swallow the word to end until
+    # the worker has started and has one of its own.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # Ctrl-C reaches all processes of a terminal at once. A worker that then gets the main
     # process's word too sometimes stops in the middle of stopping.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 

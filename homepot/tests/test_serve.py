@@ -1,0 +1,191 @@
+"""`manage.py serve`, run for real."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import psutil
+import psycopg
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from homepot.database import database_options, describe_database
+from homepot.tests.conftest import assert_refused, run_python
+
+
+def description_of(url):
+    return describe_database(
+        database_options(
+            url, base_dir=settings.BASE_DIR, pool_size=1, max_overflow=0, is_web_process=False
+        )
+    )
+
+
+def status_of(port, path="/admin/login/"):
+    try:
+        with urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as answer:
+            return answer.status
+    except HTTPError as error:
+        return error.code
+
+
+@pytest.fixture
+def serve(start, migrated_database_url, free_port):
+    """Start a server and wait until all its workers answer."""
+
+    def start_server(*, workers=1, **environment):
+        program = start(
+            *("manage.py", "serve", "--port", free_port, "--workers", str(workers)),
+            **{"DATABASE__URL": migrated_database_url} | environment,
+        )
+        for number in range(1, workers + 1):
+            program.wait_for(f"Started worker-{number}")
+        return program
+
+    return start_server
+
+
+def test_server_answers_and_says_once_what_it_serves_from(serve, migrated_database_url, free_port):
+    program = serve(workers=2)
+    with ThreadPoolExecutor(8) as threads:
+        statuses = set(threads.map(status_of, [free_port] * 16))
+    assert statuses == {200}
+    program.end(signal.SIGTERM)
+    described = description_of(migrated_database_url)
+    assert program.output.count(f"Serving from the {described}\n") == 1
+    assert program.output.count("Serving from") == 1
+    # A line for each request would cost more than many requests do.
+    assert "/admin/login/" not in program.output
+
+
+def test_json_log_has_one_object_a_line(serve):
+    program = serve(LOGGING__FORMAT="json")
+    program.end(signal.SIGTERM)
+    messages = [json.loads(line)["message"] for line in program.output.splitlines()]
+    assert messages[0].startswith("Serving from the ")
+
+
+@pytest.mark.parametrize(
+    ("number", "group"),
+    [
+        (signal.SIGINT, True),
+        (signal.SIGINT, False),
+        (signal.SIGTERM, True),
+        (signal.SIGTERM, False),
+    ],
+)
+def test_signal_ends_all_of_it(serve, free_port, number, group):
+    program = serve(workers=2)
+    status_of(free_port)
+    # In the first milliseconds after a worker says that it has started, it is still deaf.
+    time.sleep(0.5)
+    began = time.monotonic()
+    assert program.end(number, group=group) == 0
+    # Far below the time after which workers are killed.
+    assert time.monotonic() - began < 5
+    assert "Traceback" not in program.output
+
+
+def test_open_connections_do_not_keep_it_from_ending(serve, free_port):
+    program = serve()
+    with closing(socket.create_connection(("127.0.0.1", int(free_port)))) as idle:
+        idle.sendall(b"GET /admin/login/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert idle.recv(12) == b"HTTP/1.1 200"
+        assert program.end(signal.SIGTERM) == 0
+
+
+def test_killed_worker_is_replaced(serve, free_port):
+    program = serve()
+    (worker,) = [
+        child for child in program.process.children() if "web_server" in " ".join(child.cmdline())
+    ]
+    worker.kill()
+    program.wait_for("Respawning worker-1")
+    psutil.wait_procs([worker])
+    deadline = time.monotonic() + 20
+    while program.output.count("Started worker-1") < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert status_of(free_port) == 200
+
+
+def test_web_processes_keep_their_pools(serve, migrated_database_url):
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no pool")
+    program = serve(workers=2, DATABASE__POOL_SIZE="2", DATABASE__MAX_OVERFLOW="2")
+    deadline = time.monotonic() + 20
+    count = 0
+    with psycopg.connect(migrated_database_url, autocommit=True) as database:
+        while count < 4 and time.monotonic() < deadline:
+            (count,) = database.execute(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND application_name = 'homepot'"
+            ).fetchone()
+    # Two for each worker, and what warming up needed while a pool was being filled.
+    assert 4 <= count <= 8, program.output
+
+
+def test_database_without_migrations_ends_in_one_line(empty_database_url):
+    assert_refused(
+        run_python("manage.py", "serve", DATABASE__URL=empty_database_url),
+        f"The {description_of(empty_database_url)} is not up to date",
+        "python manage.py migrate",
+    )
+
+
+@pytest.fixture
+def run_serve(migrated_database_url):
+    """Run a server that refuses to start."""
+    return partial(run_python, "manage.py", "serve", DATABASE__URL=migrated_database_url)
+
+
+def test_taken_port_ends_in_one_line(run_serve):
+    with closing(socket.create_server(("127.0.0.1", 0), reuse_port=True)) as other:
+        port = str(other.getsockname()[1])
+        assert_refused(run_serve("--port", port), f"Port {port} on 127.0.0.1 is taken")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--port", "0"], "0 is no port"),
+        (["--port", "65536"], "65536 is no port"),
+        (["--host", "192.0.2.1"], "192.0.2.1 is no address of this machine"),
+        (["--host", "no-such-host.invalid"], "no-such-host.invalid is no address of this machine"),
+        (["--workers", "0"], "--workers"),
+        (["--threads", "0"], "--threads"),
+    ],
+)
+def test_wrong_arguments_end_in_one_line(run_serve, arguments, words):
+    assert_refused(run_serve(*arguments), words)
+
+
+def test_more_threads_than_connections_end_in_one_line(run_serve):
+    if connection.vendor != "postgresql":
+        pytest.skip("threads do not share connections to SQLite")
+    assert_refused(
+        run_serve("--threads", "4", DATABASE__POOL_SIZE="1", DATABASE__MAX_OVERFLOW="2"),
+        "4 threads share 3 database connections",
+    )
+
+
+def test_workers_that_cannot_reach_the_database_end_the_server(start, tmp_path, free_port):
+    """What `serve` has seen to be there may be gone a moment later."""
+    program = start(
+        *("-m", "homepot.web_server", "--host", "127.0.0.1", "--port", free_port),
+        *("--workers", "2", "--threads", "4", "--log-level", "INFO", "--log-format", "text"),
+        DATABASE__URL=f"sqlite:///{tmp_path}/missing/homepot.db",
+    )
+    assert program.process.wait(60) == 1
+    assert f"homepot: Cannot open the SQLite database {tmp_path}/missing" in program.output
+    assert "Traceback" not in program.output
+    assert os.listdir(tmp_path) == ["output-0"]
