@@ -42,7 +42,7 @@ def ensure_environment(requirements: str) -> Path:
             f"The folder {ROOT} cannot be written to, and .venv has to be made in it: make it "
             "writable or copy the project to a folder of your own."
         )
-    if not _has_pip():
+    if not _is_whole():
         _make_environment()
     STAMP.unlink(missing_ok=True)
     print(f"Installing what {requirements} names into .venv", flush=True)
@@ -65,12 +65,13 @@ def _make_environment() -> None:
         raise SetupError(f"{sys.executable} could not make .venv; it says why above.")
 
 
-def _has_pip() -> bool:
-    # An interrupted run may have left half an environment.
+def _is_whole() -> bool:
+    """Whether `.venv` is an environment with pip; an interrupted run may have left half of one."""
     if not PYTHON.exists():
         return False
-    command = [str(PYTHON), "-m", "pip", "--version"]
-    return subprocess.run(command, capture_output=True).returncode == 0
+    # Without its configuration, its Python is the system's, and would install there.
+    code = "import pip, sys; sys.exit(sys.prefix == sys.base_prefix)"
+    return subprocess.run([str(PYTHON), "-c", code], capture_output=True).returncode == 0
 
 
 def _installed() -> dict[str, str]:
