@@ -15,11 +15,12 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.sites import UnfoldAdminSite
 
-from accounts.forms import OwnPasswordForm
+from accounts.forms import OwnPasswordForm, SignInForm
 
 
 class HomepotAdminSite(UnfoldAdminSite):
     index_title = "Overview"
+    login_form = SignInForm
 
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:
         inner = super().admin_view(view, cacheable)

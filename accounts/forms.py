@@ -10,11 +10,12 @@ from django.contrib import admin
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.utils import timezone
-from unfold.forms import AdminOwnPasswordChangeForm, AdminPasswordChangeForm
+from rest_framework.exceptions import Throttled
+from unfold.forms import AdminOwnPasswordChangeForm, AdminPasswordChangeForm, AuthenticationForm
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget
 
-from accounts import services
-from accounts.models import SiteMembership, User
+from accounts import services, throttles
+from accounts.models import MAX_SIGN_IN_NAME_LENGTH, SiteMembership, User
 from homepot.forms import KeysAutocomplete
 
 # Sites stand above accounts and cannot be imported here.
@@ -25,6 +26,22 @@ KEY_LIFETIMES = (
     ("365", "in one year"),
     (NEVER, "never"),
 )
+
+
+class SignInForm(AuthenticationForm):
+    """The admin's way in, by username or e-mail address, as often as the API's."""
+
+    def __init__(self, request: Any = None, *args: Any, **kwargs: Any) -> None:
+        super().__init__(request, *args, **kwargs)
+        name: Any = self.fields["username"]
+        name.label = "Username or e-mail address"
+        name.max_length = MAX_SIGN_IN_NAME_LENGTH
+        name.widget.attrs["maxlength"] = MAX_SIGN_IN_NAME_LENGTH
+
+    def clean(self) -> dict[str, Any]:
+        if seconds := throttles.take("login", throttles.address_key(self.request)):
+            raise Throttled(wait=seconds)
+        return super().clean()
 
 
 class UserForm(forms.ModelForm):
@@ -96,7 +113,12 @@ class PasswordForm(AdminPasswordChangeForm):
 
 
 class OwnPasswordForm(AdminOwnPasswordChangeForm):
-    """A new password for oneself."""
+    """A new password for oneself, tried as often as in the API."""
+
+    def clean_old_password(self) -> str:
+        if seconds := throttles.take("password", throttles.account_key(self.user)):
+            raise Throttled(wait=seconds)
+        return str(super().clean_old_password())
 
     def save(self, commit: bool = True) -> User:
         services.set_password(
