@@ -3,7 +3,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from django.db import models
+from rest_framework.exceptions import ValidationError
 
+from homepot.pagination import Cursor
 from sites.models import Site
 
 pytestmark = pytest.mark.django_db
@@ -74,7 +77,48 @@ def test_count_comes_only_on_demand(viewer, equal_sites, count_statements):
 
 
 @pytest.mark.parametrize(
-    ("limit", "rows"), [("0", 1), ("-5", 1), ("7", 7), ("1000", 1000), ("9" * 5000, 1000)]
+    ("limit", "rows"),
+    [("0", 1), ("-5", 1), ("-99999999999", 1), ("7", 7), ("1000", 1000), ("9" * 5000, 1000)],
 )
 def test_limit_is_clamped(viewer, equal_sites, limit, rows):
     assert len(viewer.get(SITES, {"limit": limit}).json()["sites"]) == rows
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        (models.DateTimeField(), AT),
+        (models.CharField(), "Bäckerei 🥐"),
+        (models.CharField(), ""),
+        (models.PositiveSmallIntegerField(), 0),
+        (models.BigIntegerField(), -(2**63) + 1),
+    ],
+)
+def test_cursor_is_read_as_it_was_written(column, value):
+    cursor = Cursor("things -value", value, 2**63 - 1, True)
+    assert Cursor.decode(cursor.encode(), "things -value", column) == cursor
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        (models.IntegerField(), "5"),
+        (models.IntegerField(), 2**63),
+        (models.IntegerField(), 1.5),
+        (models.IntegerField(), None),
+        (models.CharField(), 5),
+        (models.DateTimeField(), 5),
+        (models.FloatField(), 1.5),
+    ],
+)
+def test_cursor_of_another_kind_of_column_is_refused(column, value):
+    text = Cursor("things value", value, 1, False).encode()
+    with pytest.raises(ValidationError):
+        Cursor.decode(text, "things value", column)
+
+
+@pytest.mark.parametrize("order", ["things value", "things -other", "others -value", ""])
+def test_cursor_of_another_order_is_refused(order):
+    text = Cursor("things -value", "x", 1, False).encode()
+    with pytest.raises(ValidationError):
+        Cursor.decode(text, order, models.CharField())
