@@ -11,6 +11,7 @@ from rest_framework import serializers
 from accounts.enums import Role
 from accounts.models import User
 from homepot.fields import StrictModelSerializer
+from homepot.text import validate_name
 
 
 class SiteIdsField(serializers.ListField):
@@ -26,6 +27,9 @@ class UserSerializer(StrictModelSerializer):
         max_length=50, help_text="Stored in lower case; never changes."
     )
     email = serializers.EmailField(max_length=100)
+    full_name = serializers.CharField(
+        max_length=100, required=False, allow_blank=True, validators=[validate_name]
+    )
     site_ids = SiteIdsField(
         child=serializers.CharField(max_length=50),
         required=False,
