@@ -28,3 +28,16 @@ class LifecycleState(models.TextChoices):
     ACTIVE = "active"
     SUSPENDED = "suspended"
     RETIRED = "retired"
+
+
+class EventKind(models.TextChoices):
+    """Kinds of events that agents tell of their own accord."""
+
+    LOG = "log"
+    AUDIT = "audit"
+    ALERT = "alert"
+    CONFIG = "config"
+
+
+# Devices in these states may speak.
+SPEAKING = frozenset({LifecycleState.PENDING, LifecycleState.ACTIVE})

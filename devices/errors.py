@@ -7,3 +7,7 @@ from homepot.errors import DomainError
 
 class DeviceRetiredError(DomainError):
     code = "device_retired"
+
+
+class CheckAlreadyStoredError(DomainError):
+    code = "check_already_stored"

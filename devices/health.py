@@ -6,10 +6,11 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Case, F, FilteredRelation, Q, Value, When
+from django.db.models import FilteredRelation, Q
 from django.http import Http404
 
 from devices.enums import DeviceStatus
+from devices.pace import current_status
 from sites.querysets import SiteQuerySet
 
 
@@ -18,19 +19,12 @@ def site_health(sites: SiteQuerySet, site_id: str, now: datetime) -> dict[str, A
 
     Retired devices do not count. Raises Http404.
     """
-    is_due = Q(at_site__status_due_at__lte=now)
     rows = list(
         sites.filter(site_id=site_id)
         .annotate(
             # A left join, so that a site without devices still answers one row.
             at_site=FilteredRelation("devices", condition=Q(devices__is_active=True)),
-            current_status=Case(
-                When(is_due, then=Value(DeviceStatus.OFFLINE)), default=F("at_site__status")
-            ),
-            current_since=Case(
-                When(is_due, then=F("at_site__status_due_at")),
-                default=F("at_site__status_since"),
-            ),
+            **current_status(now, "at_site__"),
         )
         .order_by("at_site__name", "at_site__id")
         .values_list(

@@ -6,11 +6,9 @@ from datetime import datetime
 from typing import Any, Self
 
 from django.db import models
-from django.db.models import Case, F, Q, Value, When
 
 from accounts.scope import in_scope
-from devices.enums import DeviceStatus
-from devices.status import SILENT_REASON
+from devices.pace import current_status
 
 
 class DeviceQuerySet(models.QuerySet):
@@ -19,21 +17,8 @@ class DeviceQuerySet(models.QuerySet):
         return self.filter(is_active=True)
 
     def with_status(self, now: datetime) -> Self:
-        """Annotate `current_status`, `current_reason` and `current_since` as of `now`.
-
-        The stored status, but offline from the moment that is due, swept or not. The
-        counterpart in Python is `Device.status_at`.
-        """
-        is_due = Q(status_due_at__lte=now)
-        return self.annotate(
-            current_status=Case(
-                When(is_due, then=Value(DeviceStatus.OFFLINE)), default=F("status")
-            ),
-            current_reason=Case(
-                When(is_due, then=Value(SILENT_REASON)), default=F("status_reason")
-            ),
-            current_since=Case(When(is_due, then=F("status_due_at")), default=F("status_since")),
-        )
+        """Annotate `current_status`, `current_reason` and `current_since` as of `now`."""
+        return self.annotate(**current_status(now))
 
     def visible_to(self, user: Any) -> Self:
         """The devices `user` may know of."""
@@ -43,4 +28,16 @@ class DeviceQuerySet(models.QuerySet):
 class HealthCheckQuerySet(models.QuerySet):
     def visible_to(self, user: Any) -> Self:
         """The health checks of devices `user` may know of."""
+        return in_scope(self, user, "device__site")
+
+
+class StatusChangeQuerySet(models.QuerySet):
+    def visible_to(self, user: Any) -> Self:
+        """The status changes of devices `user` may know of."""
+        return in_scope(self, user, "device__site")
+
+
+class DeviceEventQuerySet(models.QuerySet):
+    def visible_to(self, user: Any) -> Self:
+        """The events of devices `user` may know of."""
         return in_scope(self, user, "device__site")

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
 from audit import services as audit
 from audit.enums import AuditEvent
+from devices.check_in import report_parameters, take_in
 from devices.enums import DeviceType, LifecycleState
-from devices.errors import DeviceRetiredError
+from devices.errors import CheckAlreadyStoredError, DeviceRetiredError
 from devices.models import Device, HealthCheck
-from devices.status import derive_status
+from devices.pace import pace
+from devices.reports import Report
+from devices.status import is_service_away
 from homepot.changes import refuse_duplicates, update_row
 from homepot.identifiers import make_identifier
 from sites.models import Site
@@ -78,40 +79,23 @@ def retire_device(*, device: Device, actor: User | None) -> None:
 
 
 @transaction.atomic
-def record_health_check(
-    *, device: Device, is_healthy: bool, error_message: str = "", **fields: Any
-) -> HealthCheck:
+def record_health_check(*, device: Device, report: Report) -> HealthCheck:
     """Store one check of `device`, made now, and bring the device's status in line with it.
 
-    `fields` are further columns of HealthCheck. The check is a history of its own and has no
-    audit row beside it. Raises DeviceRetiredError.
+    The check is a history of its own and has no audit row beside it. Raises
+    DeviceRetiredError, and CheckAlreadyStoredError for a repeated `reported_at`.
     """
     now = timezone.now()
     locked = _lock_active_device(device)
-    check = HealthCheck.objects.create(
-        device=locked,
-        is_healthy=is_healthy,
-        error_message=error_message,
-        checked_at=now,
-        **fields,
+    check = take_in(
+        locked,
+        report_parameters(report, told=pace.interval, now=now),
+        service_was_away=is_service_away(now, pace.interval),
     )
-    derived = derive_status(
-        last_seen=now,
-        is_healthy=is_healthy,
-        error_message=error_message,
-        maintenance_until=locked.maintenance_until,
-        interval=timedelta(seconds=settings.CHECK_IN_SECONDS),
-        now=now,
-    )
-    Device.objects.filter(pk=locked.pk).update(
-        last_seen=now,
-        last_check_healthy=is_healthy,
-        bad_checks=0 if is_healthy else locked.bad_checks + 1,
-        status=derived.status,
-        status_reason=derived.reason,
-        status_since=locked.status_since if derived.status == locked.status_at(now) else now,
-        status_due_at=derived.due_at,
-    )
+    if check is None:
+        raise CheckAlreadyStoredError(
+            f"A check of {device.device_id} with this reported_at is stored already."
+        )
     return check
 
 

@@ -1,15 +1,29 @@
-"""How a device is: derived from facts and the time, never set by hand."""
+"""How a device is: derived from facts and the time, never set by hand.
+
+The rule stands here twice, as a function and as SQL expressions for lists; the check-in of
+PostgreSQL (`check_in.py`) has it a third time. One table of tests holds them together.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Case, CharField, Exists, F, Func, Q, QuerySet, Value, When
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Concat
 
 from devices.enums import DeviceStatus
+from homepot.models import ServicePulse
 
 # A device is silent after this many of the intervals it was told.
 PATIENCE = 2.5
-SILENT_REASON = "No check-in in time."
+REASON_LENGTH = 500
+NEVER_SEEN_REASON = "No check-in yet."
+HEALTHY_REASON = "Checks in, healthy."
+UNHEALTHY_REASON = "The last check was unhealthy."
+TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 
 
 @dataclass(frozen=True)
@@ -21,28 +35,121 @@ class DerivedStatus:
     due_at: datetime | None
 
 
+def silent_reason(last_seen: datetime) -> str:
+    return f"No check-in since {last_seen:{TIME_FORMAT}} UTC."
+
+
+def maintenance_reason(until: datetime) -> str:
+    return f"In maintenance until {until:{TIME_FORMAT}} UTC."
+
+
 def derive_status(
     *,
     last_seen: datetime | None,
-    is_healthy: bool | None,
-    error_message: str = "",
+    silent_at: datetime | None,
+    bad_checks: int,
+    bad_checks_for_error: int,
+    error_message: str,
     maintenance_until: datetime | None,
-    interval: timedelta,
     now: datetime,
 ) -> DerivedStatus:
-    """The status of a device that checked in at `last_seen` (None: never) and said `is_healthy`."""
+    """The status at `now` of a device that was last seen at `last_seen` (None: never).
+
+    It counts as silent from `silent_at`; `bad_checks` is how many of its last checks in a row
+    were unhealthy, the last with `error_message`.
+    """
     if maintenance_until is not None and maintenance_until > now:
         return DerivedStatus(
-            DeviceStatus.MAINTENANCE,
-            f"In maintenance until {maintenance_until:%Y-%m-%d %H:%M} UTC.",
-            maintenance_until,
+            DeviceStatus.MAINTENANCE, maintenance_reason(maintenance_until), maintenance_until
         )
-    if last_seen is None:
-        return DerivedStatus(DeviceStatus.UNKNOWN, "No check-in yet.", None)
-    silent_at = last_seen + PATIENCE * interval
+    if last_seen is None or silent_at is None:
+        return DerivedStatus(DeviceStatus.UNKNOWN, NEVER_SEEN_REASON, None)
     if silent_at <= now:
-        return DerivedStatus(DeviceStatus.OFFLINE, SILENT_REASON, None)
-    if is_healthy is False:
-        reason = error_message or "The last check was unhealthy."
-        return DerivedStatus(DeviceStatus.ERROR, reason[:500], silent_at)
-    return DerivedStatus(DeviceStatus.ONLINE, "Checks in, healthy.", silent_at)
+        return DerivedStatus(DeviceStatus.OFFLINE, silent_reason(last_seen), None)
+    if bad_checks >= bad_checks_for_error:
+        reason = error_message or UNHEALTHY_REASON
+        return DerivedStatus(DeviceStatus.ERROR, reason[:REASON_LENGTH], silent_at)
+    return DerivedStatus(DeviceStatus.ONLINE, HEALTHY_REASON, silent_at)
+
+
+class UTCText(Func):
+    """A time column as text, in TIME_FORMAT."""
+
+    output_field = CharField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self.as_sql(
+            compiler,
+            connection,
+            template="to_char(%(expressions)s AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')",
+            **context,
+        )
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self.as_sql(
+            compiler,
+            connection,
+            template="substr(%(expressions)s, 1, 19)",  # kept as text, in UTC
+            **context,
+        )
+
+
+def _absence(now: datetime, interval: timedelta) -> QuerySet[ServicePulse]:
+    return ServicePulse.objects.filter(Q(grace_until__gt=now) | Q(beat_at__lt=now - interval))
+
+
+def service_was_away(now: datetime, interval: timedelta) -> Exists:
+    """Whether devices still deserve time to come back, because the service itself was away."""
+    return Exists(_absence(now, interval))
+
+
+def is_service_away(now: datetime, interval: timedelta) -> bool:
+    """`service_was_away`, asked in one statement of its own."""
+    return _absence(now, interval).exists()
+
+
+def status_expressions(
+    *, now: datetime, interval: timedelta, bad_checks_for_error: int, device: str = ""
+) -> dict[str, Combinable]:
+    """`current_status`, `current_reason` and `current_since` as of `now`, in SQL.
+
+    What is stored, but for devices whose time has come: silent ones are offline and ended
+    maintenance is over, swept or not. `device` is the path to the device, such as "device__".
+    """
+
+    def column(name: str, lookup: str = "") -> str:
+        return f"{device}{name}{lookup}"
+
+    is_due = Q(**{column("status_due_at", "__lte"): now}) & ~service_was_away(now, interval)
+    ended = is_due & Q(**{column("status"): DeviceStatus.MAINTENANCE})
+    is_heard = Q(**{column("last_seen", "__gt"): now - PATIENCE * interval})
+    never_seen = ended & Q(**{column("last_seen"): None})
+    failing = ended & is_heard & Q(**{column("bad_checks", "__gte"): bad_checks_for_error})
+    healthy = ended & is_heard
+    silent_text = Concat(
+        Value("No check-in since "),
+        UTCText(F(column("last_seen"))),
+        Value(" UTC."),
+        output_field=CharField(),
+    )
+    return {
+        "current_status": Case(
+            When(never_seen, then=Value(DeviceStatus.UNKNOWN)),
+            When(failing, then=Value(DeviceStatus.ERROR)),
+            When(healthy, then=Value(DeviceStatus.ONLINE)),
+            When(is_due, then=Value(DeviceStatus.OFFLINE)),
+            default=F(column("status")),
+            output_field=CharField(),
+        ),
+        "current_reason": Case(
+            When(never_seen, then=Value(NEVER_SEEN_REASON)),
+            When(failing, then=Value(UNHEALTHY_REASON)),
+            When(healthy, then=Value(HEALTHY_REASON)),
+            When(is_due, then=silent_text),
+            default=F(column("status_reason")),
+            output_field=CharField(),
+        ),
+        "current_since": Case(
+            When(is_due, then=F(column("status_due_at"))), default=F(column("status_since"))
+        ),
+    }

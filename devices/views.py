@@ -16,6 +16,7 @@ from devices.filters import DeviceFilter, HealthCheckFilter, SiteDeviceFilter
 from devices.health import site_health
 from devices.models import Device, HealthCheck
 from devices.querysets import DeviceQuerySet, HealthCheckQuerySet
+from devices.reports import Report
 from devices.serializers import (
     DeviceSerializer,
     HealthCheckSerializer,
@@ -110,7 +111,7 @@ class HealthCheckViewSet(StrictViewSet):
     def create(self, request: Request, device_id: str) -> Response:
         data = self.body(request)
         device = self._device(device_id)
-        check = services.record_health_check(device=device, **self.checked(data))
+        check = services.record_health_check(device=device, report=Report(**self.checked(data)))
         row = self.row_of(self.get_queryset().filter(pk=check.pk))
         return Response(row, status=status.HTTP_201_CREATED)
 

@@ -18,3 +18,20 @@ class TimestampedModel(models.Model):
 
     class Meta:
         abstract = True
+
+
+class ServicePulse(models.Model):
+    """One row: when some process of the service was last alive.
+
+    After the service itself was away, `grace_until` gives every device time to come back
+    before any is called silent.
+    """
+
+    beat_at = models.DateTimeField()
+    grace_until = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "service_pulse"
+
+    def __str__(self) -> str:
+        return f"alive at {self.beat_at:%F %T}"

@@ -235,6 +235,9 @@ SPECTACULAR_SETTINGS = {
 # Devices
 
 CHECK_IN_SECONDS = env.int("DEVICES__CHECK_IN_SECONDS", default=60)
+# Unhealthy checks in a row that make a device's status `error`; more damp flapping.
+BAD_CHECKS_FOR_ERROR = env.int("DEVICES__BAD_CHECKS_FOR_ERROR", default=1)
+KEY_OVERLAP_HOURS = env.int("DEVICES__KEY_OVERLAP_HOURS", default=24)
 
 # Logs
 

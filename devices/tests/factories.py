@@ -5,8 +5,10 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
+from accounts.keys import make_key
 from devices.enums import DeviceType, LifecycleState
-from devices.models import Device, HealthCheck
+from devices.keys import DEVICE_KEY_PREFIX
+from devices.models import Device, DeviceCredential, HealthCheck
 from sites.tests.factories import make_site
 
 # Above the numbers of the demo's terminals.
@@ -37,3 +39,10 @@ def make_health_check(**fields: Any) -> HealthCheck:
     if "device" not in fields:
         fields["device"] = make_device()
     return HealthCheck.objects.create(**{"is_healthy": True, "response_time_ms": 42} | fields)
+
+
+def make_credential(device: Device, **fields: Any) -> str:
+    """Give `device` a key that was used a moment ago, and return it."""
+    new = make_key(DEVICE_KEY_PREFIX)
+    DeviceCredential.objects.create(device=device, key_digest=new.digest, hint=new.hint, **fields)
+    return new.key

@@ -1,18 +1,16 @@
-"""Managed endpoints and what is known of their health."""
+"""Managed endpoints."""
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
 from devices.enums import DeviceStatus, DeviceType, LifecycleState
-from devices.querysets import DeviceQuerySet, HealthCheckQuerySet
+from devices.querysets import DeviceQuerySet
 from homepot.identifiers import validate_identifier
-from homepot.models import MAX_INTEGER, TimestampedModel
+from homepot.models import TimestampedModel
 from homepot.text import validate_name
 
 validate_mac_address = RegexValidator(
@@ -111,52 +109,3 @@ class Device(TimestampedModel):
         return (self.device_id,)
 
     natural_key.dependencies = ["sites.site"]  # type: ignore[attr-defined]
-
-    def status_at(self, now: datetime) -> DeviceStatus:
-        """The status at `now`, which time alone may have moved since it was stored."""
-        if self.status_due_at is not None and self.status_due_at <= now:
-            return DeviceStatus.OFFLINE
-        return DeviceStatus(self.status)
-
-
-class HealthCheck(models.Model):
-    """One check-in of a device, or one probe of it. It never changes."""
-
-    device = models.ForeignKey(Device, models.PROTECT, related_name="health_checks", db_index=False)
-    is_healthy = models.BooleanField()
-    response_time_ms = models.PositiveIntegerField(
-        null=True, blank=True, validators=[MaxValueValidator(MAX_INTEGER)]
-    )
-    status_code = models.PositiveSmallIntegerField(
-        null=True, blank=True, validators=[MinValueValidator(100), MaxValueValidator(599)]
-    )
-    endpoint = models.CharField(max_length=200, blank=True)
-    response_data = models.JSONField(null=True, blank=True)
-    error_message = models.TextField(blank=True)
-    # The server's clock when it came; the device's own when it was made.
-    checked_at = models.DateTimeField(default=timezone.now)
-    reported_at = models.DateTimeField(null=True, blank=True)
-    # The gateway that sent it for the device.
-    reported_by = models.ForeignKey(Device, models.PROTECT, null=True, blank=True, related_name="+")
-
-    objects = HealthCheckQuerySet.as_manager()
-
-    class Meta:
-        db_table = "health_checks"
-        ordering = ["-checked_at", "-id"]
-        constraints = [
-            models.CheckConstraint(
-                condition=Q(status_code__isnull=True)
-                | Q(status_code__gte=100, status_code__lte=599),
-                name="health_check_status_code_in_range",
-            ),
-        ]
-        indexes = [
-            # The history of one device, newest first.
-            models.Index(fields=["device", "-checked_at", "-id"], name="health_check_history"),
-            # All checks, newest first, in the admin.
-            models.Index(fields=["-checked_at", "-id"], name="health_check_newest"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{'healthy' if self.is_healthy else 'unhealthy'} at {self.checked_at:%F %T}"

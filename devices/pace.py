@@ -1,0 +1,49 @@
+"""How often devices are told to check in, and how long silence may last."""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models.expressions import Combinable
+
+from devices.status import PATIENCE, status_expressions
+
+# At most this many check-ins a second are asked for, whatever the size of the fleet.
+CHECK_INS_PER_SECOND = 300
+JITTER = 0.1
+
+
+class Pace:
+    """The interval of this process, by the number of active devices it last heard of."""
+
+    active_devices = 0
+
+    @property
+    def interval(self) -> timedelta:
+        """From one check-in to the next, before jitter."""
+        return timedelta(
+            seconds=max(settings.CHECK_IN_SECONDS, self.active_devices / CHECK_INS_PER_SECOND)
+        )
+
+    def told(self) -> timedelta:
+        """The interval to tell one device: jittered, so that a fleet does not march in step."""
+        return self.interval * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
+
+    def patience(self, told: timedelta) -> timedelta:
+        """How long a device that was told `told` may stay silent."""
+        return PATIENCE * told
+
+
+pace = Pace()
+
+
+def current_status(now: datetime, device: str = "") -> dict[str, Combinable]:
+    """`status_expressions` with the settings and the pace of this process."""
+    return status_expressions(
+        now=now,
+        interval=pace.interval,
+        bad_checks_for_error=settings.BAD_CHECKS_FOR_ERROR,
+        device=device,
+    )
