@@ -7,6 +7,9 @@ import secrets
 from dataclasses import dataclass
 
 USER_KEY_PREFIX = "hpk_"
+DEVICE_KEY_PREFIX = "hpd_"
+# A site's, with which devices let themselves in.
+ENROLMENT_KEY_PREFIX = "hpe_"
 HINT_LENGTH = 8
 
 

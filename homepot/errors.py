@@ -35,13 +35,14 @@ RETRY_AFTER_SECONDS = 5
 
 
 class DomainError(Exception):
-    """The present state refuses a good request: 409.
+    """The present state refuses a good request: 409, or what `status` says.
 
     The message names the thing, its state and what would work. `errors` holds messages by
     field where a field of the request is what clashes.
     """
 
     code = "conflict"
+    status = 409
 
     def __init__(self, message: str, *, errors: dict[str, list[str]] | None = None) -> None:
         super().__init__(message)
@@ -130,7 +131,7 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
 def _problem_of(error: Exception) -> dict[str, Any] | None:
     match error:
         case DomainError():
-            return problem(409, str(error), code=error.code, errors=error.errors)
+            return problem(error.status, str(error), code=error.code, errors=error.errors)
         case exceptions.ValidationError():
             return problem(
                 400, "Some of the input is not valid.", code="invalid", errors=_by_field(error)

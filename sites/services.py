@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
 
+from accounts.keys import ENROLMENT_KEY_PREFIX, make_key
 from accounts.models import User
 from audit import services as audit
 from audit.enums import AuditEvent
@@ -57,6 +59,50 @@ def retire_site(*, site: Site, actor: User | None) -> None:
         )
     changes = update_row(locked, {"is_active": False})
     audit.record(event=AuditEvent.SITE_RETIRED, actor=actor, target=locked, changes=changes)
+
+
+@transaction.atomic
+def make_enrolment_key(
+    *, site: Site, actor: User | None, expires_at: datetime | None = None
+) -> str:
+    """Give `site` a new enrolment key, which ends the one before, and return it.
+
+    This is the only time it can be seen: the database keeps its digest. Raises
+    SiteRetiredError.
+    """
+    locked = lock_active_site(site)
+    new = make_key(ENROLMENT_KEY_PREFIX)
+    old_hint = locked.enrolment_key_hint
+    update_row(
+        locked,
+        {
+            "enrolment_key": new.digest,
+            "enrolment_key_hint": new.hint,
+            "enrolment_key_expires_at": expires_at,
+        },
+    )
+    audit.record(
+        event=AuditEvent.ENROLMENT_KEY_CREATED,
+        actor=actor,
+        target=locked,
+        changes={"enrolment_key_hint": (old_hint, new.hint)},
+    )
+    return new.key
+
+
+@transaction.atomic
+def revoke_enrolment_key(*, site: Site, actor: User | None) -> None:
+    """End the enrolment key of `site`, if it has one; raises SiteRetiredError."""
+    locked = lock_active_site(site)
+    old_hint = locked.enrolment_key_hint
+    gone = {"enrolment_key": None, "enrolment_key_hint": "", "enrolment_key_expires_at": None}
+    if update_row(locked, gone):
+        audit.record(
+            event=AuditEvent.ENROLMENT_KEY_REVOKED,
+            actor=actor,
+            target=locked,
+            changes={"enrolment_key_hint": (old_hint, "")},
+        )
 
 
 def lock_active_site(site: Site) -> Site:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
-from accounts.keys import make_key
+from accounts.keys import DEVICE_KEY_PREFIX, make_key
 from devices.enums import DeviceType, LifecycleState
-from devices.keys import DEVICE_KEY_PREFIX
 from devices.models import Device, DeviceCredential, HealthCheck
 from sites.tests.factories import make_site
 

@@ -1,0 +1,34 @@
+"""Everything that changes devices and their health."""
+
+from __future__ import annotations
+
+from devices.services.credentials import revoke_keys, rotate_key
+from devices.services.enrolment import enrol_device
+from devices.services.health import record_health_check
+from devices.services.registration import (
+    create_device,
+    re_enrol_device,
+    register_device,
+    resume_device,
+    retire_device,
+    set_maintenance,
+    suspend_device,
+    transfer_device,
+    update_device,
+)
+
+__all__ = [
+    "create_device",
+    "enrol_device",
+    "re_enrol_device",
+    "record_health_check",
+    "register_device",
+    "resume_device",
+    "retire_device",
+    "revoke_keys",
+    "rotate_key",
+    "set_maintenance",
+    "suspend_device",
+    "transfer_device",
+    "update_device",
+]

@@ -1,0 +1,59 @@
+"""Devices that let themselves in, with the enrolment key of their site."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.keys import digest_of
+from audit import services as audit
+from audit.enums import AuditEvent
+from devices.errors import EnrolmentRefusedError, UnknownSiteError
+from devices.models import Device
+from devices.services.credentials import add_key
+from homepot.changes import refuse_duplicates
+from homepot.identifiers import make_identifier
+from sites.models import Site
+
+
+@transaction.atomic
+def enrol_device(
+    *, site_id: str, enrolment_key: str, name: str, device_type: str, os_details: Any, source: str
+) -> tuple[Device, str]:
+    """Let a device in at its site, pending, and return it with its key, shown this once.
+
+    Raises UnknownSiteError, EnrolmentRefusedError for a wrong, ended or missing key, and
+    IdentifierTakenError when the site has a device of that name: an operator can re-enrol it.
+    """
+    # The lock keeps the site active, and its key valid, until the device is in.
+    site = Site.objects.active().select_for_update(no_key=True).filter(site_id=site_id).first()
+    if site is None:
+        raise UnknownSiteError(f"There is no site {site_id}.")
+    is_ended = (
+        site.enrolment_key_expires_at is not None
+        and site.enrolment_key_expires_at <= timezone.now()
+    )
+    if is_ended or site.enrolment_key != digest_of(enrolment_key):
+        raise EnrolmentRefusedError("The enrolment key is wrong or no longer valid.")
+    device = Device(
+        site=site,
+        device_id=make_identifier(device_type.replace("_", "-")),
+        name=name,
+        device_type=device_type,
+        os_details=os_details,
+    )
+    with refuse_duplicates(
+        name=f"Site {site.site_id} has a device named {name!r}; an operator can re-enrol it."
+    ):
+        device.save(force_insert=True)
+    new = add_key(device)
+    audit.record(
+        event=AuditEvent.DEVICE_ENROLLED,
+        actor=device,
+        target=device,
+        changes={"name": (None, name), "device_type": (None, device_type)},
+        metadata={"provisioning_source": source, "key_hint": new.hint},
+    )
+    return device, new.key
