@@ -16,21 +16,15 @@ from typing import Any
 
 import orjson
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
-from django.db.models import Case, F, Q, Value, When
+from django.db import connection, transaction
+from django.db.models import Case, F, Q, QuerySet, Value, When
 
-from devices.enums import SPEAKING, DeviceStatus, LifecycleState
-from devices.models import Device, DeviceCredential, HealthCheck, StatusChange
+from devices.enums import SPEAKING, LifecycleState
+from devices.models import DeviceCredential
 from devices.pace import pace
 from devices.reports import Report
-from devices.status import (
-    HEALTHY_REASON,
-    REASON_LENGTH,
-    UNHEALTHY_REASON,
-    derive_status,
-    service_was_away,
-    silent_reason,
-)
+from devices.status import HEALTHY_REASON, REASON_LENGTH, UNHEALTHY_REASON, service_was_away
+from devices.taking_in import Moment, take_in
 
 # How often the use of a key is noted; more often would be one more write for each check-in.
 KEY_USE_NOTED_EVERY = timedelta(hours=1)
@@ -59,31 +53,45 @@ def check_in(
 
     `told` is after how long the device was told to come back. None: unknown id or wrong key.
     """
+    moment = Moment(now=now, silent_at=now + pace.patience(told))
+    if connection.vendor != "postgresql":
+        with transaction.atomic():
+            return _check_in_on_sqlite(caller, report, moment)
     parameters = {
         "device_id": caller.device_id,
         "digest": caller.key_digest,
         "key_use_before": now - KEY_USE_NOTED_EVERY,
-        **report_parameters(report, told=told, now=now),
+        "now": now,
+        "silent_at": moment.silent_at,
+        "away_before": now - pace.interval,
+        "bad_checks_for_error": settings.BAD_CHECKS_FOR_ERROR,
+        **_report_parameters(report),
     }
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute(POSTGRESQL, parameters)
-            row = cursor.fetchone()
-        return CheckedIn(*row) if row else None
-    with transaction.atomic():
-        return _check_in_on_sqlite(parameters)
+    with connection.cursor() as cursor:
+        cursor.execute(POSTGRESQL, parameters)
+        row = cursor.fetchone()
+    return CheckedIn(*row) if row else None
 
 
-def report_parameters(report: Report | None, *, told: timedelta, now: datetime) -> dict[str, Any]:
-    """What both engines need to know of `report`; None is a heartbeat."""
+def is_known(caller: Caller, now: datetime) -> bool:
+    """Whether `caller` gave a valid key of its device."""
+    return _valid_keys(caller, now).exists()
+
+
+def _valid_keys(caller: Caller, now: datetime) -> QuerySet[DeviceCredential]:
+    return DeviceCredential.objects.filter(
+        Q(expires_at=None) | Q(expires_at__gt=now),
+        key_digest=caller.key_digest,
+        device__device_id=caller.device_id,
+        revoked_at=None,
+    )
+
+
+def _report_parameters(report: Report | None) -> dict[str, Any]:
     is_check = report is not None
     report = report or Report()
     data = report.response_data
     return {
-        "now": now,
-        "silent_at": now + pace.patience(told),
-        "away_before": now - pace.interval,
-        "bad_checks_for_error": settings.BAD_CHECKS_FOR_ERROR,
         "is_check": is_check,
         "is_healthy": report.is_healthy,
         "response_time_ms": report.response_time_ms,
@@ -212,18 +220,12 @@ FROM caller LEFT JOIN reasoned ON reasoned.id = caller.id
 """
 
 
-def _check_in_on_sqlite(parameters: dict[str, Any]) -> CheckedIn | None:
+def _check_in_on_sqlite(caller: Caller, report: Report | None, moment: Moment) -> CheckedIn | None:
     """The statement above, step by step, under SQLite's one write lock."""
-    now: datetime = parameters["now"]
     credential = (
-        DeviceCredential.objects.filter(
-            Q(expires_at=None) | Q(expires_at__gt=now),
-            key_digest=parameters["digest"],
-            device__device_id=parameters["device_id"],
-            revoked_at=None,
-        )
+        _valid_keys(caller, moment.now)
         .select_related("device")
-        .annotate(service_was_away=service_was_away(now, now - parameters["away_before"]))
+        .annotate(service_was_away=service_was_away(moment.now, pace.interval))
         .first()
     )
     if credential is None:
@@ -232,135 +234,16 @@ def _check_in_on_sqlite(parameters: dict[str, Any]) -> CheckedIn | None:
     lifecycle_state = device.lifecycle_state
     if lifecycle_state not in SPEAKING:
         return CheckedIn(lifecycle_state, None)
-
     device.lifecycle_state = LifecycleState.ACTIVE
-    take_in(device, parameters, service_was_away=credential.service_was_away)
-    _note_key_use(credential, parameters)
+    take_in(device, report, moment, service_was_away=credential.service_was_away)
+    note_key_use(credential, moment.now)
     return CheckedIn(lifecycle_state, device.status)
 
 
-def take_in(
-    device: Device, parameters: dict[str, Any], *, service_was_away: bool
-) -> HealthCheck | None:
-    """Store a report about `device`, which was read under a lock, and what follows from it.
-
-    Returns the stored check, None for a heartbeat or a check that was stored before.
-    """
-    now: datetime = parameters["now"]
-    check = _store_check(device, parameters) if parameters["is_check"] else None
-    reported_at = parameters["reported_at"]
-    is_late = (
-        reported_at is not None
-        and device.last_reported_at is not None
-        and reported_at < device.last_reported_at
-    )
-    changes_nothing = is_late or (parameters["is_check"] and check is None)
-    was_silent = (
-        device.status in (DeviceStatus.ONLINE, DeviceStatus.ERROR)
-        and device.status_due_at is not None
-        and device.status_due_at <= now
-        and not service_was_away
-    )
-    old_status = DeviceStatus.OFFLINE if was_silent else DeviceStatus(device.status)
-    silence = StatusChange(
-        device=device,
-        old_status=device.status,
-        new_status=DeviceStatus.OFFLINE,
-        reason=silent_reason(device.last_seen) if was_silent and device.last_seen else "",
-        at=device.status_due_at or now,
-    )
-
-    device.last_seen = max(device.last_seen or now, now)
-    if reported_at is not None:
-        clipped = min(reported_at, now)
-        device.last_reported_at = max(device.last_reported_at or clipped, clipped)
-    changes = []
-    if changes_nothing:
-        if not was_silent and device.status in (DeviceStatus.ONLINE, DeviceStatus.ERROR):
-            device.status_due_at = parameters["silent_at"]
-    else:
-        _apply(device, parameters, old_status)
-        if device.status != old_status:
-            device.status_since = now
-            changes = [silence] if was_silent else []
-            changes.append(
-                StatusChange(
-                    device=device,
-                    old_status=old_status,
-                    new_status=device.status,
-                    reason=device.status_reason,
-                    evidence=check.pk if check else None,
-                    at=now,
-                )
-            )
-    device.save(update_fields=MOVED_COLUMNS)
-    if changes:
-        StatusChange.objects.bulk_create(changes)
-    return check
-
-
-# What a check-in writes of its device.
-MOVED_COLUMNS = (
-    "last_seen",
-    "lifecycle_state",
-    "last_reported_at",
-    "last_check_healthy",
-    "bad_checks",
-    "status",
-    "status_reason",
-    "status_since",
-    "status_due_at",
-    "firmware_version",
-    "config_version",
-)
-
-
-def _store_check(device: Device, parameters: dict[str, Any]) -> HealthCheck | None:
-    """The stored check, or None when it was stored before."""
-    columns = ("is_healthy", "response_time_ms", "status_code", "endpoint", "error_message")
-    data = parameters["response_data"]
-    check = HealthCheck(
-        device=device,
-        checked_at=parameters["now"],
-        reported_at=parameters["reported_at"],
-        response_data=None if data is None else orjson.loads(data),
-        **{name: parameters[name] for name in columns},
-    )
-    try:
-        with transaction.atomic():
-            check.save(force_insert=True)
-    except IntegrityError:
-        return None
-    return check
-
-
-def _apply(device: Device, parameters: dict[str, Any], old_status: DeviceStatus) -> None:
-    """Move what a report that counts moves."""
-    if parameters["is_check"]:
-        device.last_check_healthy = parameters["is_healthy"]
-        device.bad_checks = 0 if parameters["is_healthy"] else device.bad_checks + 1
-    derived = derive_status(
-        last_seen=device.last_seen,
-        silent_at=parameters["silent_at"],
-        bad_checks=device.bad_checks,
-        bad_checks_for_error=parameters["bad_checks_for_error"],
-        error_message=parameters["reason"],
-        maintenance_until=device.maintenance_until,
-        now=parameters["now"],
-    )
-    # A heartbeat of a failing device says nothing new about why.
-    is_old_news = not parameters["is_check"] and old_status == derived.status == DeviceStatus.ERROR
-    device.status = derived.status
-    device.status_reason = device.status_reason if is_old_news else derived.reason
-    device.status_due_at = derived.due_at
-    device.firmware_version = parameters["firmware_version"] or device.firmware_version
-    device.config_version = parameters["config_version"] or device.config_version
-
-
-def _note_key_use(credential: DeviceCredential, parameters: dict[str, Any]) -> None:
+def note_key_use(credential: DeviceCredential, now: datetime) -> None:
     """Note the use of a key; the first use of a new one ends the keys before it."""
-    now, used_at = parameters["now"], credential.last_used_at
-    if used_at is not None and used_at >= parameters["key_use_before"]:
+    used_at = credential.last_used_at
+    if used_at is not None and used_at >= now - KEY_USE_NOTED_EVERY:
         return
     is_this, is_older = Q(pk=credential.pk), Q(pk__lt=credential.pk, revoked_at=None)
     credential.device.credentials.filter(is_this | is_older if used_at is None else is_this).update(

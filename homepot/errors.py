@@ -12,6 +12,7 @@ import re
 from http import HTTPStatus
 from typing import Any
 
+import orjson
 import psycopg
 from django.core.exceptions import (
     BadRequest,
@@ -22,7 +23,7 @@ from django.core.exceptions import (
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError
 from django.db.models import ProtectedError, RestrictedError
-from django.http import Http404
+from django.http import Http404, HttpResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -124,6 +125,19 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
         translated,
         status=translated["status"],
         headers=headers,
+        content_type=PROBLEM_CONTENT_TYPE,
+    )
+
+
+def plain_problem_response(error: Exception) -> HttpResponse:
+    """What `problem_response` answers, for views off REST framework's path."""
+    answer = problem_response(error, {})
+    if answer is None:
+        raise error
+    return HttpResponse(
+        orjson.dumps(answer.data, default=str),
+        status=answer.status_code,
+        headers={**answer.headers},
         content_type=PROBLEM_CONTENT_TYPE,
     )
 

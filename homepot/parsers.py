@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 import orjson
+from django.http import HttpRequest
 from rest_framework.exceptions import ParseError, UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 
-from homepot.errors import PayloadTooLarge
+from homepot.errors import LengthRequired, PayloadTooLarge
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_DEPTH = 32
@@ -63,6 +64,20 @@ class MislabelledJSONParser(StrictJSONParser):
         if not body.lstrip().startswith((b"{", b"[")):
             raise UnsupportedMediaType(self.media_type, "Send JSON, not a form.")
         return body
+
+
+def read_json(request: HttpRequest) -> Any:
+    """The checked body of a request that is off REST framework's path.
+
+    Agents label their bodies in many ways, so the label does not count; a body without a
+    length is refused with LengthRequired.
+    """
+    length = request.META.get("CONTENT_LENGTH")
+    if not length:
+        raise LengthRequired
+    if int(length) > MAX_BODY_BYTES:
+        raise PayloadTooLarge(f"The body is larger than {MAX_BODY_BYTES} bytes.")
+    return loads(request.read())
 
 
 def loads(body: bytes) -> Any:

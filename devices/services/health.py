@@ -5,13 +5,13 @@ from __future__ import annotations
 from django.db import transaction
 from django.utils import timezone
 
-from devices.check_in import report_parameters, take_in
 from devices.errors import CheckAlreadyStoredError
 from devices.models import Device, HealthCheck
 from devices.pace import pace
 from devices.reports import Report
 from devices.services.locks import lock_active_device
 from devices.status import is_service_away
+from devices.taking_in import Moment, take_in
 
 
 @transaction.atomic
@@ -25,7 +25,8 @@ def record_health_check(*, device: Device, report: Report) -> HealthCheck:
     locked = lock_active_device(device)
     check = take_in(
         locked,
-        report_parameters(report, told=pace.interval, now=now),
+        report,
+        Moment(now=now, silent_at=now + pace.patience(pace.interval)),
         service_was_away=is_service_away(now, pace.interval),
     )
     if check is None:

@@ -1,0 +1,1 @@
+"""What agents in the field speak with the server."""

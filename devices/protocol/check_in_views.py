@@ -1,0 +1,105 @@
+"""Check-in and heartbeat: plain views, off REST framework's path, for the bulk of all traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import orjson
+from django.db import DatabaseError, InterfaceError
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+from rest_framework import exceptions
+
+from accounts.keys import digest_of
+from devices.check_in import Caller, CheckedIn, check_in, is_known
+from devices.pace import pace
+from devices.protocol.authentication import (
+    DEVICE_ID_HEADER,
+    KEY_HEADER,
+    NOT_SPEAKING,
+    UNKNOWN_DEVICE,
+)
+from devices.reports import FieldReader, Report, read_report
+from homepot.errors import plain_problem_response
+from homepot.parsers import read_json
+from homepot.renderers import OPTIONS
+
+View = Callable[[HttpRequest], HttpResponse]
+
+
+def agent_view(handle: Callable[[HttpRequest, Caller], dict[str, Any]]) -> View:
+    """A view for POST from `handle`, which answers the body or raises what the API raises."""
+
+    @csrf_exempt  # devices have no cookies
+    @wraps(handle)
+    def view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            if request.method != "POST":
+                raise exceptions.MethodNotAllowed(request.method or "")
+            caller = _caller(request)
+            try:
+                answer = handle(request, caller)
+            except (exceptions.ValidationError, exceptions.ParseError):
+                # Whoever sends nonsense under a wrong key hears of the key first.
+                if not is_known(caller, timezone.now()):
+                    raise exceptions.AuthenticationFailed(UNKNOWN_DEVICE) from None
+                raise
+        except (exceptions.APIException, DatabaseError, InterfaceError) as error:
+            return plain_problem_response(error)
+        return HttpResponse(orjson.dumps(answer, option=OPTIONS), content_type="application/json")
+
+    return view
+
+
+def _caller(request: HttpRequest) -> Caller:
+    device_id = request.headers.get(DEVICE_ID_HEADER)
+    key = request.headers.get(KEY_HEADER)
+    if not device_id or not key:
+        raise exceptions.NotAuthenticated(f"Send {DEVICE_ID_HEADER} and {KEY_HEADER}.")
+    return Caller(device_id, digest_of(key))
+
+
+def _take_in(caller: Caller, report: Report | None) -> tuple[CheckedIn, dict[str, Any]]:
+    told, now = pace.told(), timezone.now()
+    taken = check_in(caller, report, told=told, now=now)
+    if taken is None:
+        raise exceptions.AuthenticationFailed(UNKNOWN_DEVICE)
+    if taken.status is None:
+        raise exceptions.PermissionDenied(NOT_SPEAKING.format(taken.lifecycle_state))
+    return taken, {"server_time": now, "next_check_in_seconds": round(told.total_seconds())}
+
+
+@agent_view
+def check_in_view(request: HttpRequest, caller: Caller) -> dict[str, Any]:
+    """POST /agent/check-in"""
+    taken, pace_answer = _take_in(caller, read_report(read_json(request)))
+    return {
+        "status": "success",
+        "device_id": caller.device_id,
+        "device_status": taken.status,
+        **pace_answer,
+        "commands": [],
+        "cancelled": [],
+    }
+
+
+@agent_view
+def heartbeat_view(request: HttpRequest, caller: Caller) -> dict[str, Any]:
+    """POST /agent/heartbeat: shows that the device lives, and stores no check."""
+    data = read_json(request)
+    own_id = FieldReader(data).text("device_id", 100)
+    if own_id and own_id != caller.device_id:
+        raise exceptions.PermissionDenied("A device speaks for itself only.")
+    _, pace_answer = _take_in(caller, None)
+    return {
+        "status": "success",
+        "message": "Heartbeat received.",
+        "data": {
+            "device_id": caller.device_id,
+            "last_heartbeat_at": pace_answer["server_time"],
+            **pace_answer,
+        },
+    }
