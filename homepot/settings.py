@@ -239,6 +239,15 @@ CHECK_IN_SECONDS = env.int("DEVICES__CHECK_IN_SECONDS", default=60)
 BAD_CHECKS_FOR_ERROR = env.int("DEVICES__BAD_CHECKS_FOR_ERROR", default=1)
 KEY_OVERLAP_HOURS = env.int("DEVICES__KEY_OVERLAP_HOURS", default=24)
 
+# What every process of the service does every few seconds, in a thread: see homepot/pulse.py.
+
+PULSE_TASKS = ["devices.pulse.count_active_devices"]
+if IS_WEB_PROCESS:
+    # A worker that lives tells nothing of whether devices were heard.
+    PULSE_TASKS.append("devices.pulse.beat")
+# Often enough that no interval passes without a beat.
+PULSE_SECONDS = min(5.0, CHECK_IN_SECONDS / 4)
+
 # Logs
 
 LOG_LEVEL = env.str("LOGGING__LEVEL", default="INFO").upper()

@@ -7,12 +7,18 @@ import sys
 from django.db import OperationalError, connection
 from django.urls import resolve
 
+from homepot.pulse import start_pulse
+
 
 def warm_up() -> None:
-    """Load every URL and reach the database; ends the process when that fails."""
+    """Reach the database, load every URL and start the pulse.
+
+    Ends the process when the database cannot be reached.
+    """
     try:
         connection.ensure_connection()
     except OperationalError as error:
         sys.exit(f"homepot: {error}")
     connection.close()
     resolve("/")
+    start_pulse()

@@ -9,9 +9,11 @@ os.environ["HOMEPOT_PROCESS"] = "web"
 
 import django
 
-from homepot.handler import TolerantWSGIHandler
-from homepot.warm_up import warm_up
-
 django.setup(set_prefix=False)
+
+# They need the apps that the line above loads.
+from homepot.handler import TolerantWSGIHandler  # noqa: E402
+from homepot.warm_up import warm_up  # noqa: E402
+
 application = TolerantWSGIHandler()
 warm_up()

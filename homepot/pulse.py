@@ -1,0 +1,100 @@
+"""Signs of life: what every process of the service does every few seconds.
+
+While no web process is there to be spoken to, devices cannot check in, and their silence says
+nothing about them. `ServicePulse` tells when that was so; `devices/status.py` reads it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+from contextlib import closing
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import Error, connection
+from django.db.models import Case, F, Value, When
+from django.db.models.functions import Greatest
+from django.utils.module_loading import import_string
+
+from homepot.models import ServicePulse
+
+logger = logging.getLogger(__name__)
+
+# How long the end of a process waits for a round that is under way.
+STOP_SECONDS = 2
+
+
+def beat(now: datetime, interval: timedelta, patience: timedelta) -> None:
+    """Note that the service is alive at `now`.
+
+    When nothing was heard of it for an `interval`, devices get `patience` to come back. The
+    first beat of all counts as one after an absence: the rows may come from elsewhere.
+    """
+    # One conditional UPDATE: of two processes that come back at once one grants the grace, and
+    # the other finds the service alive and leaves it alone.
+    beaten = ServicePulse.objects.filter(pk=1).update(
+        # Of two clocks the one ahead counts, or each beat of the other would look like a return.
+        beat_at=Greatest(F("beat_at"), Value(now)),
+        grace_until=Case(
+            When(beat_at__lt=now - interval, then=Value(now + patience)),
+            default=F("grace_until"),
+        ),
+    )
+    if not beaten:
+        first = ServicePulse(pk=1, beat_at=now, grace_until=now + patience)
+        ServicePulse.objects.bulk_create([first], ignore_conflicts=True)
+
+
+def run_tasks() -> None:
+    """Run the tasks of `settings.PULSE_TASKS` once."""
+    for path in settings.PULSE_TASKS:
+        import_string(path)()
+
+
+class Pulse(threading.Thread):
+    """Runs the tasks every `settings.PULSE_SECONDS`, on a connection of its own, until stopped.
+
+    It outlives a database that is away, and never keeps the process from ending.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(name="pulse", daemon=True)
+        self._stopping = threading.Event()
+        self._problem = ""
+
+    def run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                with closing(connection):
+                    run_tasks()
+            except Error as error:
+                self._tell(str(error))
+            # A thread that died unseen would leave every device without a verdict.
+            except Exception:
+                logger.exception("The pulse missed a beat")
+            else:
+                self._tell("")
+            self._stopping.wait(settings.PULSE_SECONDS)
+
+    def stop(self) -> None:
+        """End the thread, after the round that is under way."""
+        self._stopping.set()
+        self.join(STOP_SECONDS)
+
+    def _tell(self, problem: str) -> None:
+        """Log that the database has gone away or come back, once each."""
+        if problem and not self._problem:
+            logger.error("No pulse while the database does not answer: %s", problem)
+        elif self._problem and not problem:
+            logger.info("The database answers again")
+        self._problem = problem
+
+
+def start_pulse() -> Pulse:
+    """Start the pulse of this process; its end stops it."""
+    pulse = Pulse()
+    pulse.start()
+    atexit.register(pulse.stop)
+    return pulse

@@ -1,0 +1,79 @@
+"""Processes of the service for tests: real ones, on the database of the test.
+
+Such a test is marked `django_db(transaction=True)`: what it does not commit, they do not see.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from urllib.parse import quote, urlencode
+
+from django.conf import settings
+from django.db import connection
+
+WAIT_SECONDS = 30
+POLL_SECONDS = 0.05
+
+
+def database_url() -> str:
+    """The URL of the database that this test uses."""
+    options = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{quote(str(options['NAME']))}"
+    account = quote(options["USER"], safe="")
+    if options["PASSWORD"]:
+        account += f":{quote(options['PASSWORD'], safe='')}"
+    where, query = f"{options['HOST']}:{options['PORT'] or 5432}", ""
+    if options["HOST"].startswith("/"):
+        where, query = "", "?" + urlencode({"host": options["HOST"]})
+    return f"postgresql://{account}@{where}/{quote(options['NAME'])}{query}"
+
+
+@contextmanager
+def manage(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """Run `manage.py` with `arguments` beside the test.
+
+    It and what it started are killed when the block ends. What it says is in `stderr`.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", *arguments],
+        cwd=settings.BASE_DIR,
+        env=os.environ | {"DATABASE__URL": database_url()} | environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def wait_until(
+    is_so: Callable[[], object],
+    process: subprocess.Popen[str] | None = None,
+    *,
+    seconds: float = WAIT_SECONDS,
+) -> None:
+    """Wait until `is_so()` is true.
+
+    Raises TimeoutError when that takes longer than `seconds`, and RuntimeError with the last
+    words of `process` when it ends before.
+    """
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        if process and process.poll() is not None:
+            assert process.stderr
+            raise RuntimeError(f"It ended with {process.returncode}: {process.stderr.read()}")
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"It was not so within {seconds} s.")
+        time.sleep(POLL_SECONDS)
