@@ -68,7 +68,7 @@ def count_statements() -> CountStatements:
             if not TRANSACTION_STATEMENT.match(query["sql"])
         ]
         if len(statements) > expected or (len(statements) < expected and not or_fewer):
-            listed = "\n".join(f"{number}. {sql}" for number, sql in enumerate(statements, 1))
+            listed = "\n".join(f"{number}. {sql[:500]}" for number, sql in enumerate(statements, 1))
             pytest.fail(f"{len(statements)} statements instead of {expected}:\n{listed}")
 
     return expect

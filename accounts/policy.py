@@ -21,6 +21,7 @@ class Action(models.TextChoices):
     VIEW = "view"
     OPERATE = "operate"  # change sites, devices and jobs
     CREATE_SITES = "create_sites"  # nobody's whose sites are selected: they would not see it
+    SPEAK = "speak"  # as a device, for itself
     ADMINISTER = "administer"  # change accounts, read all of the audit log
 
 
@@ -32,8 +33,9 @@ ROLE_MAY: dict[str, frozenset[Action]] = {
     Role.NONE: _OWN,
     Role.VIEWER: _VIEWER,
     Role.OPERATOR: _OPERATOR,
-    Role.ADMIN: frozenset(Action),
+    Role.ADMIN: frozenset(Action) - {Action.SPEAK},
 }
+DEVICE_MAY = frozenset({Action.ANYONE, Action.SPEAK})
 
 # What a view declares as `access`: the action that each of its methods takes.
 Access = Mapping[str, Action]
@@ -50,11 +52,13 @@ READ_AND_OPERATE: Access = {
 
 
 def may(user: Any, action: Action) -> bool:
-    """Whether `user`, who may be anonymous, may do `action` at all."""
+    """Whether `user`, who may be anonymous or a device, may do `action` at all."""
     if action is Action.ANYONE:
         return True
     if not user.is_authenticated:
         return action is Action.VIEW_SITES and settings.API_ANONYMOUS_READ
+    if getattr(user, "is_device", False):
+        return action in DEVICE_MAY
     if not user.is_active:
         return False
     if user.must_change_password and action is not Action.USE_ACCOUNT:

@@ -5,3 +5,7 @@ from django.apps import AppConfig
 
 class DevicesConfig(AppConfig):
     name = "devices"
+
+    def ready(self) -> None:
+        # Registers itself with drf-spectacular by being imported.
+        from devices.protocol import schema  # noqa: F401

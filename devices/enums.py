@@ -39,5 +39,15 @@ class EventKind(models.TextChoices):
     CONFIG = "config"
 
 
+class Permission(models.TextChoices):
+    """What a device can allow us."""
+
+    ROOT_ACCESS = "root_access"
+    COMMAND_EXECUTION = "command_execution"
+    PROCESS_MONITORING = "process_monitoring"
+    FILESYSTEM_ACCESS = "filesystem_access"
+    NETWORK_MONITORING = "network_monitoring"
+
+
 # Devices in these states may speak.
 SPEAKING = frozenset({LifecycleState.PENDING, LifecycleState.ACTIVE})

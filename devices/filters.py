@@ -5,8 +5,8 @@ from __future__ import annotations
 import django_filters
 from django.db.models import Q, QuerySet
 
-from devices.enums import DeviceStatus, DeviceType, LifecycleState
-from devices.models import Device, HealthCheck
+from devices.enums import DeviceStatus, DeviceType, EventKind, LifecycleState
+from devices.models import Device, DeviceEvent, HealthCheck, StatusChange
 from homepot.filters import BooleanFilter, SearchFilter, TimeFilter
 
 
@@ -40,4 +40,24 @@ class HealthCheckFilter(django_filters.FilterSet):
 
     class Meta:
         model = HealthCheck
+        fields: list[str] = []
+
+
+class StatusChangeFilter(django_filters.FilterSet):
+    new_status = django_filters.ChoiceFilter(choices=DeviceStatus.choices)
+    since = TimeFilter(field_name="at", lookup_expr="gte")
+    until = TimeFilter(field_name="at", lookup_expr="lt")
+
+    class Meta:
+        model = StatusChange
+        fields: list[str] = []
+
+
+class DeviceEventFilter(django_filters.FilterSet):
+    kind = django_filters.ChoiceFilter(choices=EventKind.choices)
+    since = TimeFilter(field_name="at", lookup_expr="gte")
+    until = TimeFilter(field_name="at", lookup_expr="lt")
+
+    class Meta:
+        model = DeviceEvent
         fields: list[str] = []

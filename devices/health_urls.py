@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import re_path
 
-from devices.views import SiteHealthViewSet
+from devices.views import DeviceHealthViewSet, FleetHealthViewSet, SiteHealthViewSet
 from homepot.identifiers import IDENTIFIER_PATTERN
 
 urlpatterns = [
@@ -11,4 +11,10 @@ urlpatterns = [
         SiteHealthViewSet.as_view({"get": "retrieve"}),
         name="site-health",
     ),
+    re_path(
+        rf"^devices/(?P<device_id>{IDENTIFIER_PATTERN})/health/?$",
+        DeviceHealthViewSet.as_view({"get": "retrieve"}),
+        name="device-health",
+    ),
+    re_path(r"^fleet/?$", FleetHealthViewSet.as_view({"get": "retrieve"}), name="fleet-health"),
 ]

@@ -6,14 +6,17 @@ kind is refused by field.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.core.validators import validate_ipv46_address
 from rest_framework.exceptions import ValidationError
 from rest_framework.fields import BooleanField
 
+from devices.models.device import validate_mac_address
 from homepot.fields import UTCDateTimeField
 from homepot.models import MAX_INTEGER
 from homepot.text import MAX_TEXT_LENGTH
@@ -93,6 +96,13 @@ class FieldReader:
         except ValidationError as error:
             return self._refuse(name, str(error.detail[0]), None)  # type: ignore[index]
 
+    def check(self, name: str, value: str, validate: Callable[[str], None]) -> None:
+        """Note what `validate` raises about `value`."""
+        try:
+            validate(value)
+        except DjangoValidationError as error:
+            self.errors[name] = error.messages
+
     def _refuse(self, name: str, message: str, instead: Any) -> Any:
         self.errors[name] = [message]
         return instead
@@ -114,3 +124,64 @@ def read_report(data: Any) -> Report:
     )
     reader.finish()
     return report
+
+
+# Above these a sample of telemetry counts as unhealthy.
+BUSY_PERCENT = 90
+SLOW_MS = 200
+
+
+def read_telemetry(data: Any) -> Report:
+    """A sample of load as a report; raises ValidationError by field."""
+    reader = FieldReader(data)
+    loads = {
+        name: reader.number(name, 0, 100) for name in ("cpu_usage", "memory_usage", "disk_usage")
+    }
+    latency_ms = reader.number("network_latency_ms", 0, MAX_INTEGER)
+    sample = {
+        **loads,
+        "network_latency_ms": latency_ms,
+        "uptime_seconds": reader.number("uptime_seconds", 0, 2**53),
+    }
+    reported_at = reader.time("timestamp")
+    reader.finish()
+    problems = [
+        f"{name} {value:g} %"
+        for name, value in loads.items()
+        if value is not None and value > BUSY_PERCENT
+    ]
+    if latency_ms is not None and latency_ms > SLOW_MS:
+        problems.append(f"network_latency_ms {latency_ms:g}")
+    return Report(
+        is_healthy=not problems,
+        response_time_ms=None if latency_ms is None else round(latency_ms),
+        response_data={name: value for name, value in sample.items() if value is not None},
+        error_message="Too high: " + ", ".join(problems) + "." if problems else "",
+        reported_at=reported_at,
+    )
+
+
+def read_facts(data: Any) -> dict[str, Any]:
+    """The columns of a device that its "DNA" tells; raises ValidationError by field."""
+    reader = FieldReader(data)
+    facts: dict[str, Any] = {}
+    if mac_address := reader.text("mac_address", 17).lower().replace("-", ":"):
+        reader.check("mac_address", mac_address, validate_mac_address)
+        facts["mac_address"] = mac_address
+    addresses = {name: reader.text(name, 45) for name in ("local_ip", "wan_ip")}
+    for name, address in addresses.items():
+        if address:
+            reader.check(name, address, validate_ipv46_address)
+    if addresses["local_ip"]:
+        facts["ip_address"] = addresses["local_ip"]
+    if firmware_version := reader.text("firmware_version", 50):
+        facts["firmware_version"] = firmware_version
+    details = {
+        "os": data.get("os_details"),
+        "wan_ip": addresses["wan_ip"] or None,
+        "peripherals": data.get("peripherals"),
+    }
+    if told := {name: value for name, value in details.items() if value is not None}:
+        facts["os_details"] = told
+    reader.finish()
+    return facts

@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from devices.enums import DeviceStatus
-from devices.models import Device, HealthCheck, validate_mac_address
+from devices.models import Device, DeviceEvent, HealthCheck, StatusChange, validate_mac_address
 from homepot.fields import JSONObjectField, StrictModelSerializer, UTCDateTimeField
 from homepot.identifiers import validate_identifier
 from homepot.text import MAX_TEXT_LENGTH
@@ -106,6 +106,42 @@ class SiteDeviceSerializer(DeviceSerializer):
     create_only = ("device_id",)
 
 
+class RegisteredDeviceSerializer(DeviceSerializer):
+    """The answer to a registration."""
+
+    api_key = serializers.CharField(read_only=True, help_text="Shown this once.")
+
+    class Meta(DeviceSerializer.Meta):
+        fields = [*DeviceSerializer.Meta.fields, "api_key"]
+
+
+class TransferSerializer(serializers.Serializer):
+    site_id = SiteField(queryset=Site.objects.none())
+
+
+class MaintenanceSerializer(serializers.Serializer):
+    until = UTCDateTimeField(
+        allow_null=True, help_text="When it ends; null, or a time past, ends it now."
+    )
+
+
+class EnrolmentKeySerializer(serializers.Serializer):
+    enrolment_key = serializers.CharField(read_only=True, help_text="Shown this once.")
+    expires_at = UTCDateTimeField(required=False, allow_null=True)
+
+
+class StatusChangeSerializer(StrictModelSerializer):
+    class Meta:
+        model = StatusChange
+        fields = ["id", "old_status", "new_status", "reason", "evidence", "at"]
+
+
+class DeviceEventSerializer(StrictModelSerializer):
+    class Meta:
+        model = DeviceEvent
+        fields = ["id", "kind", "event_type", "severity", "message", "data", "at"]
+
+
 class HealthCheckSerializer(StrictModelSerializer):
     """One check-in of a device, or one probe of it."""
 
@@ -154,3 +190,51 @@ class SiteHealthSerializer(serializers.Serializer):
     status_summary = serializers.CharField(help_text='Such as "4/5 terminals healthy".')
     devices = DeviceHealthSerializer(many=True)
     last_updated = UTCDateTimeField(help_text="When the newest of these facts came about.")
+
+
+class LastDaySerializer(serializers.Serializer):
+    checks = serializers.IntegerField()
+    unhealthy_checks = serializers.IntegerField()
+    availability_percentage = serializers.FloatField(
+        allow_null=True, help_text="Of the time it was known: 0-100; null before the first check."
+    )
+
+
+class DeviceHealthAnswerSerializer(serializers.Serializer):
+    """The answer of /health/devices/{device_id}/health."""
+
+    device_id = serializers.CharField()
+    site_id = serializers.CharField()
+    name = serializers.CharField()
+    status = serializers.ChoiceField(choices=DeviceStatus.choices)
+    status_reason = serializers.CharField()
+    status_since = UTCDateTimeField()
+    last_seen = UTCDateTimeField(allow_null=True)
+    last_check = HealthCheckSerializer(allow_null=True)
+    last_24_hours = LastDaySerializer()
+
+
+class FleetSiteSerializer(serializers.Serializer):
+    site_id = serializers.CharField()
+    name = serializers.CharField()
+    total_devices = serializers.IntegerField()
+    healthy_devices = serializers.IntegerField()
+    offline_devices = serializers.IntegerField()
+    error_devices = serializers.IntegerField()
+    maintenance_devices = serializers.IntegerField()
+    unknown_devices = serializers.IntegerField()
+    health_percentage = serializers.FloatField()
+    status_summary = serializers.CharField()
+
+
+class FleetHealthSerializer(serializers.Serializer):
+    """The answer of /health/fleet: the whole fleet, and its sites, the worst first."""
+
+    total_devices = serializers.IntegerField()
+    healthy_devices = serializers.IntegerField()
+    offline_devices = serializers.IntegerField()
+    error_devices = serializers.IntegerField()
+    maintenance_devices = serializers.IntegerField()
+    unknown_devices = serializers.IntegerField()
+    health_percentage = serializers.FloatField()
+    sites = FleetSiteSerializer(many=True)

@@ -4,27 +4,45 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
+from drf_spectacular.utils import extend_schema
 from rest_framework import status
+from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.policy import READ_AND_OPERATE, READ_SITES
+from accounts.policy import READ, READ_AND_OPERATE, READ_SITES
 from devices import services
-from devices.filters import DeviceFilter, HealthCheckFilter, SiteDeviceFilter
-from devices.health import site_health
-from devices.models import Device, HealthCheck
+from devices.filters import (
+    DeviceEventFilter,
+    DeviceFilter,
+    HealthCheckFilter,
+    SiteDeviceFilter,
+    StatusChangeFilter,
+)
+from devices.health import device_health, fleet_health, site_health
+from devices.models import Device, DeviceEvent, HealthCheck, StatusChange
 from devices.querysets import DeviceQuerySet, HealthCheckQuerySet
 from devices.reports import Report
 from devices.serializers import (
+    DeviceEventSerializer,
+    DeviceHealthAnswerSerializer,
     DeviceSerializer,
+    EnrolmentKeySerializer,
+    FleetHealthSerializer,
     HealthCheckSerializer,
+    MaintenanceSerializer,
+    RegisteredDeviceSerializer,
     SiteDeviceSerializer,
     SiteHealthSerializer,
+    StatusChangeSerializer,
+    TransferSerializer,
 )
 from homepot.viewsets import ResourceViewSet, StrictViewSet
 from sites.models import Site
+from sites.services import make_enrolment_key, revoke_enrolment_key
 
 
 class DeviceViewSet(ResourceViewSet):
@@ -46,14 +64,91 @@ class DeviceViewSet(ResourceViewSet):
     def get_queryset(self) -> DeviceQuerySet:
         return Device.objects.active().visible_to(self.request.user).with_status(timezone.now())
 
-    def perform_create(self, fields: dict[str, Any]) -> Device:
-        return services.create_device(actor=self.actor, **fields)
+    @extend_schema(responses={201: RegisteredDeviceSerializer})
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        fields = self.checked(self.body(request))
+        device, key = services.register_device(actor=self.actor, **fields)
+        return self.registered(device, key, status.HTTP_201_CREATED)
 
     def perform_update(self, instance: Device, fields: dict[str, Any]) -> None:
         services.update_device(device=instance, actor=self.actor, **fields)
 
     def perform_destroy(self, instance: Device) -> None:
         services.retire_device(device=instance, actor=self.actor)
+
+    @extend_schema(request=None, responses=DeviceSerializer)
+    @action(detail=True, methods=["post"])
+    def suspend(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Let the device speak no more until it is resumed."""
+        return self.shown(services.suspend_device(device=self.target(), actor=self.actor))
+
+    @extend_schema(request=None, responses=DeviceSerializer)
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Let a suspended device check in again."""
+        return self.shown(services.resume_device(device=self.target(), actor=self.actor))
+
+    @extend_schema(request=None, responses={204: None})
+    @action(detail=True, methods=["post"])
+    def retire(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Take the device out of use, as DELETE does."""
+        services.retire_device(device=self.target(), actor=self.actor)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(request=None, responses=RegisteredDeviceSerializer)
+    @action(detail=True, methods=["post"], url_path="re-enrol")
+    def re_enrol(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Give the place of a device, also a retired one, to a replaced machine: a new key."""
+        self.body(request)
+        every_device = Device.objects.visible_to(request.user).select_related("site")
+        device = get_object_or_404(every_device, device_id=self.kwargs["device_id"])
+        device, key = services.re_enrol_device(device=device, actor=self.actor)
+        return self.registered(device, key, status.HTTP_200_OK)
+
+    @extend_schema(request=TransferSerializer, responses=DeviceSerializer)
+    @action(detail=True, methods=["post"], serializer_class=TransferSerializer)
+    def transfer(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Move the device to another site; its keys and its history go with it."""
+        device = self.target()
+        site = self.checked(request.data)["site"]
+        return self.shown(services.transfer_device(device=device, site=site, actor=self.actor))
+
+    @extend_schema(request=MaintenanceSerializer, responses=DeviceSerializer)
+    @action(detail=True, methods=["post"], serializer_class=MaintenanceSerializer)
+    def maintenance(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Begin, move or end the device's maintenance."""
+        device = self.target()
+        until = self.checked(request.data)["until"]
+        return self.shown(services.set_maintenance(device=device, until=until, actor=self.actor))
+
+    @extend_schema(request=None, responses=RegisteredDeviceSerializer)
+    @action(detail=True, methods=["post"], url_path="rotate-key")
+    def rotate_key(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Make a new key; the one in use ends when the new one is first used, or in a day."""
+        device = self.target()
+        key = services.rotate_key(device=device, actor=self.actor)
+        return self.registered(device, key, status.HTTP_200_OK)
+
+    @extend_schema(request=None, responses=DeviceSerializer)
+    @action(detail=True, methods=["post"], url_path="revoke-keys")
+    def revoke_keys(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """End every key of the device at once."""
+        device = self.target()
+        services.revoke_keys(device=device, actor=self.actor)
+        return self.shown(device)
+
+    def target(self) -> Device:
+        """The device of the path, once the body has been read."""
+        self.body(self.request)
+        return self.get_object()
+
+    def shown(self, device: Device) -> Response:
+        self.serializer_class = DeviceSerializer
+        return Response(self._row_by_pk(device.pk))
+
+    def registered(self, device: Device, key: str, status_code: int) -> Response:
+        self.serializer_class = DeviceSerializer
+        return Response({**self._row_by_pk(device.pk), "api_key": key}, status=status_code)
 
 
 class SiteDeviceViewSet(StrictViewSet):
@@ -78,9 +173,9 @@ class SiteDeviceViewSet(StrictViewSet):
     def create(self, request: Request, site_id: str) -> Response:
         data = self.body(request)
         site = self._site(site_id)
-        device = services.create_device(site=site, actor=self.actor, **self.checked(data))
+        device, key = services.register_device(site=site, actor=self.actor, **self.checked(data))
         row = self.row_of(self.get_queryset().filter(pk=device.pk))
-        return Response(row, status=status.HTTP_201_CREATED)
+        return Response({**row, "api_key": key}, status=status.HTTP_201_CREATED)
 
     def _site(self, site_id: str) -> Site:
         return get_object_or_404(
@@ -121,6 +216,70 @@ class HealthCheckViewSet(StrictViewSet):
         )
 
 
+class DeviceHistoryViewSet(StrictViewSet):
+    """What is known of one device, newest first."""
+
+    access = READ
+    ordering = "-at"
+    orderings = {"at": "at"}
+
+    def list(self, request: Request, device_id: str) -> Response:
+        page = self.page_of(self.get_queryset().filter(device__device_id=device_id))
+        if not page[self.resource_name]:  # a row shows that its device exists
+            get_object_or_404(Device.objects.active().visible_to(request.user), device_id=device_id)
+        return Response(page)
+
+
+class StatusChangeViewSet(DeviceHistoryViewSet):
+    """How the status of one device changed, and why."""
+
+    resource_name = "status_changes"
+    serializer_class = StatusChangeSerializer
+    filterset_class = StatusChangeFilter
+    queryset = StatusChange.objects.none()
+
+    def get_queryset(self) -> QuerySet:
+        return StatusChange.objects.visible_to(self.request.user)
+
+
+class DeviceEventViewSet(DeviceHistoryViewSet):
+    """What one device told of its own accord."""
+
+    resource_name = "events"
+    serializer_class = DeviceEventSerializer
+    filterset_class = DeviceEventFilter
+    queryset = DeviceEvent.objects.none()
+
+    def get_queryset(self) -> QuerySet:
+        return DeviceEvent.objects.visible_to(self.request.user)
+
+
+class EnrolmentKeyViewSet(StrictViewSet):
+    """The key with which devices of one site let themselves in."""
+
+    resource_name = "enrolment_key"
+    serializer_class = EnrolmentKeySerializer
+    access = READ_AND_OPERATE
+    queryset = Site.objects.none()
+
+    def create(self, request: Request, site_id: str) -> Response:
+        data = self.body(request)
+        site = self._site(site_id)
+        expires_at = self.checked(data).get("expires_at")
+        key = make_enrolment_key(site=site, expires_at=expires_at, actor=self.actor)
+        answer = {"enrolment_key": key, "expires_at": expires_at}
+        return Response(answer, status=status.HTTP_201_CREATED)
+
+    def destroy(self, request: Request, site_id: str) -> Response:
+        revoke_enrolment_key(site=self._site(site_id), actor=self.actor)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def _site(self, site_id: str) -> Site:
+        return get_object_or_404(
+            Site.objects.active().visible_to(self.request.user), site_id=site_id
+        )
+
+
 class SiteHealthViewSet(StrictViewSet):
     """How the devices of one site are."""
 
@@ -133,3 +292,29 @@ class SiteHealthViewSet(StrictViewSet):
         return Response(
             site_health(Site.objects.active().visible_to(request.user), site_id, timezone.now())
         )
+
+
+class DeviceHealthViewSet(StrictViewSet):
+    """How one device is, since when and why, and how the last day was."""
+
+    resource_name = "device_health"
+    serializer_class = DeviceHealthAnswerSerializer
+    access = READ
+    queryset = Device.objects.none()
+
+    def retrieve(self, request: Request, device_id: str) -> Response:
+        devices = Device.objects.active().visible_to(request.user)
+        return Response(device_health(devices, device_id, timezone.now()))
+
+
+class FleetHealthViewSet(StrictViewSet):
+    """How the whole fleet is: counts by status, and the sites, the worst first."""
+
+    resource_name = "fleet_health"
+    serializer_class = FleetHealthSerializer
+    access = READ
+    queryset = Device.objects.none()
+
+    def retrieve(self, request: Request) -> Response:
+        devices = Device.objects.active().visible_to(request.user)
+        return Response(fleet_health(devices, timezone.now()))

@@ -137,7 +137,7 @@ def plain_problem_response(error: Exception) -> HttpResponse:
     return HttpResponse(
         orjson.dumps(answer.data, default=str),
         status=answer.status_code,
-        headers={**answer.headers},
+        headers={name: value for name, value in answer.items() if name != "Content-Type"},
         content_type=PROBLEM_CONTENT_TYPE,
     )
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from urllib.parse import unquote_to_bytes
 
+from django.conf import settings
 from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse
+from django.utils.module_loading import import_string
 
 from homepot.csp import CONTENT_SECURITY_POLICIES
 from homepot.error_pages import handler400
@@ -30,6 +32,22 @@ class RequestContextMiddleware:
             current_request.reset(token)
         response["X-Request-ID"] = context.request_id
         return response
+
+
+class ShortPathMiddleware:
+    """Serves the busiest calls at once: no sessions, CSRF, CORS or URL patterns for them.
+
+    settings.SHORT_PATHS maps their paths, without the final slash, to plain views.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        self.views = {path: import_string(name) for path, name in settings.SHORT_PATHS.items()}
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        path = request.path_info
+        view = self.views.get(path.removesuffix("/"))
+        return view(request) if view else self.get_response(request)
 
 
 class SecurityPolicyMiddleware:

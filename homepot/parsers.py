@@ -67,17 +67,17 @@ class MislabelledJSONParser(StrictJSONParser):
 
 
 def read_json(request: HttpRequest) -> Any:
-    """The checked body of a request that is off REST framework's path.
+    """The checked body of a request that is off REST framework's path; {} when it is empty.
 
-    Agents label their bodies in many ways, so the label does not count; a body without a
-    length is refused with LengthRequired.
+    Agents label their bodies in many ways, so the label does not count. Raises LengthRequired
+    for a body without a length, which WSGI would take for an empty one.
     """
-    length = request.META.get("CONTENT_LENGTH")
-    if not length:
+    if "Transfer-Encoding" in request.headers:
         raise LengthRequired
-    if int(length) > MAX_BODY_BYTES:
+    length = int(request.META.get("CONTENT_LENGTH") or 0)
+    if length > MAX_BODY_BYTES:
         raise PayloadTooLarge(f"The body is larger than {MAX_BODY_BYTES} bytes.")
-    return loads(request.read())
+    return loads(request.read()) if length else {}
 
 
 def loads(body: bytes) -> Any:

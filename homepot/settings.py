@@ -101,6 +101,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "homepot.middleware.RequestContextMiddleware",
+    "homepot.middleware.ShortPathMiddleware",
     "homepot.middleware.SecurityPolicyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "corsheaders.middleware.CorsMiddleware",
@@ -225,6 +226,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Sites, devices and their health.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {"DeviceStatusEnum": "devices.enums.DeviceStatus"},
     "SCHEMA_PATH_PREFIX": r"/api/v1/",
     "PREPROCESSING_HOOKS": ["homepot.schema.without_final_slash"],
     "COMPONENT_SPLIT_REQUEST": True,
@@ -238,6 +240,12 @@ CHECK_IN_SECONDS = env.int("DEVICES__CHECK_IN_SECONDS", default=60)
 # Unhealthy checks in a row that make a device's status `error`; more damp flapping.
 BAD_CHECKS_FOR_ERROR = env.int("DEVICES__BAD_CHECKS_FOR_ERROR", default=1)
 KEY_OVERLAP_HOURS = env.int("DEVICES__KEY_OVERLAP_HOURS", default=24)
+
+# Off REST framework's path, and past most of the middleware: the bulk of all traffic.
+SHORT_PATHS = {
+    "/api/v1/agent/check-in": "devices.protocol.check_in_views.check_in_view",
+    "/api/v1/agent/heartbeat": "devices.protocol.check_in_views.heartbeat_view",
+}
 
 # What every process of the service does every few seconds, in a thread: see homepot/pulse.py.
 

@@ -21,6 +21,7 @@ urlpatterns = [
     path("api/v1/audit/", include("audit.urls")),
     path("api/v1/sites/", include("sites.urls")),
     path("api/v1/devices/", include("devices.urls")),
+    path("api/v1/", include("devices.protocol.urls")),
     path("api/v1/health/", include("devices.health_urls")),
     re_path(r"^api/v1/schema/?$", SchemaView.as_view(), name="schema"),
     re_path(r"^api/v1/docs/?$", SwaggerView.as_view(url_name="schema"), name="docs"),

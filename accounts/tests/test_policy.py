@@ -12,11 +12,12 @@ from accounts.models import SiteMembership, User
 from accounts.permissions import action_of
 from accounts.policy import Action, may
 from accounts.tests.factories import make_api_key, make_user
-from devices.tests.factories import make_device, make_health_check
+from devices.tests.factories import make_credential, make_device, make_health_check
 
 pytestmark = pytest.mark.django_db
 
-VIEW, OPERATE, ADMINISTER = Action.VIEW, Action.OPERATE, Action.ADMINISTER
+VIEW, OPERATE, SPEAK = Action.VIEW, Action.OPERATE, Action.SPEAK
+ADMINISTER = Action.ADMINISTER
 
 # Every route of the API, without its prefix, and what each of its methods takes. A route
 # that is missing here, or declares something else, fails.
@@ -51,7 +52,43 @@ ROUTES: dict[str, dict[str, Action]] = {
     },
     "devices/sites/{site_id}/devices": {"GET": VIEW, "POST": OPERATE},
     "devices/devices/{device_id}/health-checks": {"GET": VIEW, "POST": OPERATE},
+    **{
+        f"devices/devices/{{device_id}}/{name}": {"POST": OPERATE}
+        for name in (
+            "suspend",
+            "resume",
+            "retire",
+            "re-enrol",
+            "transfer",
+            "maintenance",
+            "rotate-key",
+            "revoke-keys",
+        )
+    },
+    "devices/devices/{device_id}/status-changes": {"GET": VIEW},
+    "devices/devices/{device_id}/events": {"GET": VIEW},
+    "devices/sites/{site_id}/enrolment-key": {"POST": OPERATE, "DELETE": OPERATE},
     "health/sites/{site_id}/health": {"GET": Action.VIEW_SITES},
+    "health/devices/{device_id}/health": {"GET": VIEW},
+    "health/fleet": {"GET": VIEW},
+    "devices/bootstrap-provision": {"POST": Action.ANYONE},
+    "devices/device/{device_id}/permissions": {"GET": SPEAK, "PATCH": SPEAK},
+    **{
+        f"agent/{name}": {"POST": SPEAK}
+        for name in (
+            "check-in",
+            "check-ins",
+            "heartbeat",
+            "telemetry",
+            "device-dna",
+            "logs",
+            "audit",
+            "alert",
+            "config-history",
+        )
+    },
+    "push/pending": {"GET": SPEAK},
+    "push/ack": {"POST": SPEAK},
     "schema": {"GET": Action.ANYONE},
     "docs": {"GET": Action.ANYONE},
 }
@@ -103,6 +140,24 @@ def test_every_route_declares_what_the_table_says():
     assert declared == ROUTES
 
 
+def test_device_may_speak_for_itself_and_nothing_else(site_and_device):
+    device = site_and_device
+    ids = {"site_id": device.site.site_id, "device_id": device.device_id}
+    for route, methods in ROUTES.items():
+        for method, action in methods.items():
+            api = APIClient()
+            key = make_credential(device)
+            api.credentials(HTTP_X_DEVICE_ID=device.device_id, HTTP_X_API_KEY=key)
+            path = f"/api/v1/{route.format(pk=make_user().pk, **ids)}"
+
+            answer = api.generic(method, path, b"{}", content_type="application/json")
+
+            if action in (SPEAK, Action.ANYONE):
+                assert answer.status_code in (200, 400), (method, route, answer.content)
+            else:
+                assert answer.status_code == 401, (method, route, answer.content)
+
+
 CALLERS = ("anonymous", "none", "viewer", "operator", "scoped operator", "admin", "stranger's key")
 
 
@@ -143,7 +198,7 @@ def test_every_route_lets_in_whom_the_policy_lets_in(site_and_device, caller, ro
             assert answer.status_code in (200, 201, 204, 400, 409), (method, answer.content)
         elif action is Action.ANYONE:
             assert answer.status_code in (200, 400)
-        elif user is None:
+        elif user is None or action is SPEAK:  # to devices only: an account is nobody there
             assert answer.status_code == 401, (method, answer.content)
         else:
             assert answer.status_code == 403, (method, answer.content)

@@ -102,6 +102,11 @@ class Device(TimestampedModel):
             ),
         ]
 
+    # As the caller of an API request, a device is somebody too: see accounts/policy.py.
+    is_device = True
+    is_authenticated = True
+    is_anonymous = False
+
     def __str__(self) -> str:
         return f"{self.name} ({self.device_id})"
 

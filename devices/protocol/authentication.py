@@ -15,6 +15,7 @@ from devices.models import Device, DeviceCredential
 
 DEVICE_ID_HEADER = "X-Device-ID"
 KEY_HEADER = "X-API-Key"
+AUTHENTICATE = f'ApiKey realm="device", header="{KEY_HEADER}"'
 # The same for an unknown id and a wrong key: nobody learns which ids exist.
 UNKNOWN_DEVICE = "The device id or its key is not valid."
 NOT_SPEAKING = "This device is {}; it may not speak."
@@ -46,4 +47,4 @@ class DeviceAuthentication(authentication.BaseAuthentication):
         return device, credential
 
     def authenticate_header(self, request: Request) -> str:
-        return f'ApiKey realm="device", header="{KEY_HEADER}"'
+        return AUTHENTICATE

@@ -17,6 +17,7 @@ from accounts.keys import digest_of
 from devices.check_in import Caller, CheckedIn, check_in, is_known
 from devices.pace import pace
 from devices.protocol.authentication import (
+    AUTHENTICATE,
     DEVICE_ID_HEADER,
     KEY_HEADER,
     NOT_SPEAKING,
@@ -48,6 +49,8 @@ def agent_view(handle: Callable[[HttpRequest, Caller], dict[str, Any]]) -> View:
                     raise exceptions.AuthenticationFailed(UNKNOWN_DEVICE) from None
                 raise
         except (exceptions.APIException, DatabaseError, InterfaceError) as error:
+            if isinstance(error, exceptions.AuthenticationFailed | exceptions.NotAuthenticated):
+                error.auth_header = AUTHENTICATE  # type: ignore[union-attr]
             return plain_problem_response(error)
         return HttpResponse(orjson.dumps(answer, option=OPTIONS), content_type="application/json")
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from devices.services.agents import (
+    check_in_many,
+    grant_permissions,
+    record_events,
+    record_facts,
+)
 from devices.services.credentials import revoke_keys, rotate_key
 from devices.services.enrolment import enrol_device
 from devices.services.health import record_health_check
@@ -18,9 +24,13 @@ from devices.services.registration import (
 )
 
 __all__ = [
+    "check_in_many",
     "create_device",
     "enrol_device",
+    "grant_permissions",
     "re_enrol_device",
+    "record_events",
+    "record_facts",
     "record_health_check",
     "register_device",
     "resume_device",

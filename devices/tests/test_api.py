@@ -56,7 +56,9 @@ def test_device_create_registers_a_pending_device(operator, is_nested):
         answer = operator.post(DEVICES, body | {"site_id": site.site_id})
 
     assert answer.status_code == 201, answer.content
-    assert answer.json() == operator.get(f"{DEVICES}/till-1").json()
+    created = answer.json()
+    assert created.pop("api_key").startswith("hpd_")
+    assert created == operator.get(f"{DEVICES}/till-1").json()
     expected = body | {
         "site_id": site.site_id,
         "mac_address": "00:1a:2b:3c:4d:5e",

@@ -1,0 +1,150 @@
+"""What devices change by what they tell of themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+from rest_framework.exceptions import ValidationError
+
+from audit import services as audit
+from audit.enums import AuditEvent
+from devices.check_in import note_key_use
+from devices.enums import DeviceType, EventKind, LifecycleState, Permission
+from devices.models import Device, DeviceCredential, DeviceEvent
+from devices.pace import pace
+from devices.reports import FieldReader, Report, read_report
+from devices.services.locks import lock_active_device
+from devices.status import is_service_away
+from devices.taking_in import Moment, take_in, take_in_many
+from homepot.bulk import insert_rows
+from homepot.changes import update_row
+from homepot.text import MAX_TEXT_LENGTH
+
+NOT_YOURS = "This is no active device that you may report for."
+
+
+@transaction.atomic
+def check_in_many(
+    *,
+    reporter: Device,
+    credential: DeviceCredential,
+    entries: Sequence[Any],
+    read: Callable[[Any], Report] = read_report,
+) -> dict[int, str]:
+    """Take in check-ins of `reporter`, and of its site's devices if it is a gateway.
+
+    Each of `entries` is a JSON object that `read` understands, with a `device_id` unless it is
+    about the reporter. Returns what was rejected, and why, by index.
+    """
+    rejected: dict[int, str] = {}
+    read_entries: list[tuple[int, str, Report]] = []
+    for index, entry in enumerate(entries):
+        try:
+            report = read(entry)
+            device_id = FieldReader(entry).text("device_id", 100) or reporter.device_id
+            read_entries.append((index, device_id, report))
+        except ValidationError as error:
+            rejected[index] = _in_one_line(error)
+
+    # The devices first, all in one order: two batches about the same ones take turns.
+    reachable = Device.objects.filter(device_id__in={device_id for _, device_id, _ in read_entries})
+    if reporter.device_type == DeviceType.GATEWAY:
+        reachable = reachable.filter(site=reporter.site_id)
+    else:
+        reachable = reachable.filter(pk=reporter.pk)
+    devices = {
+        device.device_id: device
+        for device in reachable.order_by("pk").select_for_update(no_key=True)
+        if device.lifecycle_state == LifecycleState.ACTIVE
+        or (device.pk == reporter.pk and device.lifecycle_state == LifecycleState.PENDING)
+    }
+    reports = []
+    for index, device_id, report in read_entries:
+        if device := devices.get(device_id):
+            reports.append((device, report))
+        else:
+            rejected[index] = NOT_YOURS
+    now = timezone.now()
+    if reports:
+        for device in devices.values():
+            device.lifecycle_state = LifecycleState.ACTIVE
+        is_gateway = reporter.device_type == DeviceType.GATEWAY
+        take_in_many(
+            reports,
+            Moment(now=now, silent_at=now + pace.patience(pace.told())),
+            reported_by=reporter if is_gateway else None,
+            service_was_away=is_service_away(now, pace.interval),
+        )
+    note_key_use(credential, now)
+    return rejected
+
+
+@transaction.atomic
+def record_facts(*, device: Device, facts: Mapping[str, Any]) -> Device:
+    """Keep what a device tells of its own make, which shows that it lives.
+
+    `facts` are columns of Device. Raises DeviceRetiredError.
+    """
+    now = timezone.now()
+    locked = lock_active_device(device)
+    locked.lifecycle_state = LifecycleState.ACTIVE
+    take_in(
+        locked,
+        None,
+        Moment(now=now, silent_at=now + pace.patience(pace.told())),
+        service_was_away=is_service_away(now, pace.interval),
+    )
+    if changes := update_row(locked, facts):
+        audit.record(event=AuditEvent.DEVICE_UPDATED, actor=locked, target=locked, changes=changes)
+    return locked
+
+
+@transaction.atomic
+def grant_permissions(*, device: Device, permissions: Mapping[str, bool]) -> Device:
+    """Keep what a device allows us; names that we do not know are ignored."""
+    locked = lock_active_device(device)
+    known = {name: granted for name, granted in permissions.items() if name in Permission.values}
+    if changes := update_row(locked, {"permissions": {**locked.permissions, **known}}):
+        audit.record(
+            event=AuditEvent.DEVICE_PERMISSIONS_CHANGED,
+            actor=locked,
+            target=locked,
+            changes=changes,
+        )
+    return locked
+
+
+def record_events(*, device: Device, kind: EventKind, events: Sequence[Mapping[str, Any]]) -> None:
+    """Keep events that a device tells of, each a JSON object of whatever keys."""
+    now = timezone.now()
+    rows = []
+    for event in events:
+        reader = FieldReader(event)
+        rows.append(
+            (
+                device,
+                kind,
+                reader.text("event_type", 100),
+                (reader.text("severity", 20) or reader.text("level", 20)).lower(),
+                reader.text("message", MAX_TEXT_LENGTH),
+                dict(event),
+                now,
+            )
+        )
+        reader.finish()
+    insert_rows(
+        DeviceEvent,
+        ("device", "kind", "event_type", "severity", "message", "data", "at"),
+        rows,
+    )
+
+
+def _in_one_line(error: ValidationError) -> str:
+    detail: Any = error.detail
+    return " ".join(
+        f"{name}: {' '.join(str(message) for message in messages)}"
+        for name, messages in detail.items()
+    )
