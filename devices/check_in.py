@@ -10,6 +10,7 @@ not kept again.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -107,87 +108,93 @@ def _report_parameters(report: Report | None) -> dict[str, Any]:
     }
 
 
-POSTGRESQL = """
-WITH caller AS MATERIALIZED (
+def _compact(sql: str) -> str:
+    """`sql` without comments and needless spaces."""
+    lines = (line.partition("--")[0].strip() for line in sql.splitlines())
+    return re.sub(r" ?(=|<|>|\|\||,) ?", r"\1", " ".join(line for line in lines if line))
+
+
+# Kept short by `_compact`: psycopg parses a statement of more than 4,096 characters anew each
+# time, which took as long as all the rest of a check-in.
+POSTGRESQL = _compact(
+    """
+WITH given AS MATERIALIZED (
+    SELECT %(now)s::timestamptz AS now, %(silent_at)s::timestamptz AS silent_at,
+        %(is_check)s::boolean AS is_check, %(is_healthy)s::boolean AS is_healthy,
+        %(reported_at)s::timestamptz AS reported_at, %(reason)s AS reason
+), caller AS MATERIALIZED (
     -- The lock makes two check-ins of one device take turns; the second sees what the first did.
-    SELECT d.*, c.id AS credential, c.last_used_at, c.created_at AS key_made_at
+    SELECT d.*, c.id AS credential, c.last_used_at
     FROM device_credentials c JOIN devices d ON d.id = c.device_id
     WHERE c.key_digest = %(digest)s AND d.device_id = %(device_id)s
       AND c.revoked_at IS NULL AND (c.expires_at IS NULL OR c.expires_at > %(now)s::timestamptz)
     FOR NO KEY UPDATE OF d
 ), stored AS (
     INSERT INTO health_checks (device_id, is_healthy, response_time_ms, status_code, endpoint,
-                               response_data, error_message, checked_at, reported_at)
-    SELECT id, %(is_healthy)s::boolean, %(response_time_ms)s::integer, %(status_code)s::smallint,
-           %(endpoint)s, %(response_data)s::jsonb, %(error_message)s, %(now)s::timestamptz,
-           %(reported_at)s::timestamptz
-    FROM caller
-    WHERE %(is_check)s::boolean AND lifecycle_state IN ('pending', 'active')
+        response_data, error_message, checked_at, reported_at)
+    SELECT id, is_healthy, %(response_time_ms)s::integer, %(status_code)s::smallint,
+        %(endpoint)s, %(response_data)s::jsonb, %(error_message)s, now, reported_at
+    FROM caller, given
+    WHERE is_check AND lifecycle_state IN ('pending', 'active')
     ON CONFLICT (device_id, reported_at) WHERE reported_at IS NOT NULL DO NOTHING
     RETURNING id
 ), judged AS (
-    SELECT caller.*,
-        COALESCE(%(reported_at)s::timestamptz < last_reported_at, false)
-            OR (%(is_check)s::boolean AND NOT EXISTS (SELECT FROM stored)) AS changes_nothing,
-        status IN ('online', 'error') AND status_due_at <= %(now)s::timestamptz
-            AND NOT EXISTS (
-                SELECT FROM service_pulse
-                WHERE grace_until > %(now)s::timestamptz
-                   OR beat_at < %(away_before)s::timestamptz
-            ) AS was_silent,
-        CASE WHEN NOT %(is_check)s::boolean THEN bad_checks
-             WHEN %(is_healthy)s::boolean THEN 0
+    SELECT caller.*, given.*,
+        COALESCE(reported_at < last_reported_at, false)
+            OR (is_check AND NOT EXISTS (SELECT FROM stored)) AS is_no_news,
+        status IN ('online', 'error') AND status_due_at <= now AND NOT EXISTS (
+            SELECT FROM service_pulse
+            WHERE grace_until > now OR beat_at < %(away_before)s::timestamptz
+        ) AS was_silent,
+        CASE WHEN NOT is_check THEN bad_checks WHEN is_healthy THEN 0
              ELSE bad_checks + 1 END AS bad_now
-    FROM caller
+    FROM caller, given
     WHERE lifecycle_state IN ('pending', 'active')
 ), derived AS (
-    SELECT judged.*,
-        CASE WHEN changes_nothing THEN status
-             WHEN maintenance_until > %(now)s::timestamptz THEN 'maintenance'
+    SELECT *,
+        CASE WHEN is_no_news THEN status
+             WHEN maintenance_until > now THEN 'maintenance'
              WHEN bad_now >= %(bad_checks_for_error)s::integer THEN 'error'
              ELSE 'online' END AS status_now,
         CASE WHEN was_silent THEN 'offline' ELSE status END AS status_before
     FROM judged
 ), reasoned AS (
-    SELECT derived.*,
-        CASE WHEN changes_nothing THEN status_reason
+    SELECT *,
+        CASE WHEN is_no_news THEN status_reason
              WHEN status_now = 'maintenance' THEN 'In maintenance until '
                 || to_char(maintenance_until AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')
                 || ' UTC.'
              WHEN status_now = 'online' THEN %(healthy_reason)s
              -- A heartbeat of a failing device says nothing new about why.
-             WHEN NOT %(is_check)s::boolean AND status_before = 'error' THEN status_reason
-             ELSE %(reason)s END AS reason_now,
-        NOT changes_nothing AND status_before <> status_now AS flips
+             WHEN NOT is_check AND status_before = 'error' THEN status_reason
+             ELSE reason END AS reason_now,
+        NOT is_no_news AND status_before <> status_now AS flips
     FROM derived
 ), moved AS (
-    UPDATE devices SET
-        last_seen = GREATEST(devices.last_seen, %(now)s::timestamptz),
+    UPDATE devices d SET
+        last_seen = GREATEST(d.last_seen, now),
         lifecycle_state = 'active',
         -- Clipped to our clock: a device clock that once ran ahead must not make all that
         -- follows late.
-        last_reported_at = CASE WHEN %(reported_at)s::timestamptz IS NULL
-            THEN devices.last_reported_at
-            ELSE GREATEST(devices.last_reported_at,
-                          LEAST(%(reported_at)s::timestamptz, %(now)s::timestamptz)) END,
-        last_check_healthy = CASE WHEN changes_nothing OR NOT %(is_check)s::boolean
-            THEN devices.last_check_healthy ELSE %(is_healthy)s::boolean END,
-        bad_checks = CASE WHEN changes_nothing THEN devices.bad_checks ELSE bad_now END,
+        last_reported_at = CASE WHEN reported_at IS NULL THEN d.last_reported_at
+            ELSE GREATEST(d.last_reported_at, LEAST(reported_at, now)) END,
+        last_check_healthy = CASE WHEN is_no_news OR NOT is_check
+            THEN d.last_check_healthy ELSE is_healthy END,
+        bad_checks = CASE WHEN is_no_news THEN d.bad_checks ELSE bad_now END,
         status = status_now,
         status_reason = reason_now,
-        status_since = CASE WHEN flips THEN %(now)s::timestamptz ELSE devices.status_since END,
+        status_since = CASE WHEN flips THEN now ELSE d.status_since END,
         status_due_at = CASE
-            WHEN changes_nothing THEN CASE
-                WHEN was_silent OR devices.status NOT IN ('online', 'error')
-                THEN devices.status_due_at ELSE %(silent_at)s::timestamptz END
-            WHEN status_now = 'maintenance' THEN devices.maintenance_until
-            ELSE %(silent_at)s::timestamptz END,
-        firmware_version = CASE WHEN changes_nothing THEN devices.firmware_version
-            ELSE COALESCE(NULLIF(%(firmware_version)s, ''), devices.firmware_version) END,
-        config_version = CASE WHEN changes_nothing THEN devices.config_version
-            ELSE COALESCE(NULLIF(%(config_version)s, ''), devices.config_version) END
-    FROM reasoned
-    WHERE devices.id = reasoned.id
+            WHEN is_no_news THEN CASE WHEN was_silent OR d.status NOT IN ('online', 'error')
+                THEN d.status_due_at ELSE silent_at END
+            WHEN status_now = 'maintenance' THEN d.maintenance_until
+            ELSE silent_at END,
+        firmware_version = CASE WHEN is_no_news THEN d.firmware_version
+            ELSE COALESCE(NULLIF(%(firmware_version)s, ''), d.firmware_version) END,
+        config_version = CASE WHEN is_no_news THEN d.config_version
+            ELSE COALESCE(NULLIF(%(config_version)s, ''), d.config_version) END
+    FROM reasoned r
+    WHERE d.id = r.id
 ), flipped AS (
     INSERT INTO device_status_changes (device_id, old_status, new_status, reason, evidence, at)
     -- The silence that ends now, if no sweep has written it down yet.
@@ -196,28 +203,25 @@ WITH caller AS MATERIALIZED (
         NULL, status_due_at AS flipped_at
     FROM reasoned WHERE was_silent AND flips
     UNION ALL
-    SELECT id, status_before, status_now, reason_now, (SELECT id FROM stored),
-        %(now)s::timestamptz
+    SELECT id, status_before, status_now, reason_now, (SELECT id FROM stored), now
     FROM reasoned WHERE flips
     ORDER BY flipped_at
 ), used AS (
-    UPDATE device_credentials SET last_used_at = %(now)s::timestamptz
-    FROM reasoned
-    WHERE device_credentials.id = reasoned.credential
-      AND (device_credentials.last_used_at IS NULL
-           OR device_credentials.last_used_at < %(key_use_before)s::timestamptz)
+    UPDATE device_credentials c SET last_used_at = now
+    FROM reasoned r
+    WHERE c.id = r.credential
+      AND (c.last_used_at IS NULL OR c.last_used_at < %(key_use_before)s::timestamptz)
 ), ended AS (
     -- The first use of a new key ends the keys before it.
-    UPDATE device_credentials SET revoked_at = %(now)s::timestamptz
-    FROM reasoned
-    WHERE reasoned.last_used_at IS NULL
-      AND device_credentials.device_id = reasoned.id
-      AND device_credentials.id < reasoned.credential
-      AND device_credentials.revoked_at IS NULL
+    UPDATE device_credentials c SET revoked_at = now
+    FROM reasoned r
+    WHERE r.last_used_at IS NULL AND c.device_id = r.id AND c.id < r.credential
+      AND c.revoked_at IS NULL
 )
 SELECT caller.lifecycle_state, reasoned.status_now
 FROM caller LEFT JOIN reasoned ON reasoned.id = caller.id
 """
+)
 
 
 def _check_in_on_sqlite(caller: Caller, report: Report | None, moment: Moment) -> CheckedIn | None:

@@ -54,6 +54,8 @@ def logging_options(*, level: str, format: str, echo_sql: bool) -> dict[str, Any
             # Its own handlers would write every line twice.
             "django": {"handlers": [], "level": level, "propagate": True},
             "django.server": {"handlers": [], "level": level, "propagate": True},
+            # A line for each run of a sweep, and a warning when one takes longer than usual.
+            "apscheduler": {"level": "ERROR"},
             # Statements are logged at DEBUG; without being asked for they stay out.
             "django.db.backends": {"level": "DEBUG" if echo_sql else "INFO"},
         },

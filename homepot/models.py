@@ -35,3 +35,30 @@ class ServicePulse(models.Model):
 
     def __str__(self) -> str:
         return f"alive at {self.beat_at:%F %T}"
+
+
+class Sweep(models.Model):
+    """When a sweep last ran and what came of it; its lease keeps workers from running it twice.
+
+    `name` is where the function is, as in `settings.SWEEPS`.
+    """
+
+    name = models.CharField(max_length=200, unique=True)
+    # None: no worker is at it. The lease of a worker that was killed runs out.
+    lease_until = models.DateTimeField(null=True, blank=True)
+    holder = models.CharField(max_length=300, blank=True)
+    last_started_at = models.DateTimeField(null=True, blank=True)
+    # When it last succeeded, how long that took and how much it did.
+    last_finished_at = models.DateTimeField(null=True, blank=True)
+    duration_ms = models.PositiveIntegerField(null=True, blank=True)
+    last_count = models.PositiveIntegerField(null=True, blank=True)
+    # Empty when the last run succeeded.
+    last_error = models.TextField(blank=True)
+    runs = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        db_table = "sweeps"
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name

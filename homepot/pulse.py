@@ -13,12 +13,13 @@ from contextlib import closing
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import Error, connection
+from django.db import connection
 from django.db.models import Case, F, Value, When
 from django.db.models.functions import Greatest
 from django.utils.module_loading import import_string
 
 from homepot.models import ServicePulse
+from homepot.outages import database_outages
 
 logger = logging.getLogger(__name__)
 
@@ -62,34 +63,22 @@ class Pulse(threading.Thread):
     def __init__(self) -> None:
         super().__init__(name="pulse", daemon=True)
         self._stopping = threading.Event()
-        self._problem = ""
 
     def run(self) -> None:
         while not self._stopping.is_set():
-            try:
-                with closing(connection):
-                    run_tasks()
-            except Error as error:
-                self._tell(str(error))
             # A thread that died unseen would leave every device without a verdict.
+            try:
+                with closing(connection), database_outages.tolerate():
+                    connection.ensure_connection()
+                    run_tasks()
             except Exception:
                 logger.exception("The pulse missed a beat")
-            else:
-                self._tell("")
             self._stopping.wait(settings.PULSE_SECONDS)
 
     def stop(self) -> None:
         """End the thread, after the round that is under way."""
         self._stopping.set()
         self.join(STOP_SECONDS)
-
-    def _tell(self, problem: str) -> None:
-        """Log that the database has gone away or come back, once each."""
-        if problem and not self._problem:
-            logger.error("No pulse while the database does not answer: %s", problem)
-        elif self._problem and not problem:
-            logger.info("The database answers again")
-        self._problem = problem
 
 
 def start_pulse() -> Pulse:

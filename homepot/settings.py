@@ -256,6 +256,12 @@ if IS_WEB_PROCESS:
 # Often enough that no interval passes without a beat.
 PULSE_SECONDS = min(5.0, CHECK_IN_SECONDS / 4)
 
+# What workers do by themselves, with the seconds from one run to the next: see homepot/sweeps.py.
+
+SWEEPS: dict[str, float] = {}
+# How long a worker that was killed in the middle of a sweep keeps others from it.
+SWEEP_LEASE_SECONDS = 15
+
 # Logs
 
 LOG_LEVEL = env.str("LOGGING__LEVEL", default="INFO").upper()

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from psycopg._queries import MAX_CACHED_STATEMENT_LENGTH
 
 from accounts.keys import digest_of
 from audit.models import AuditLog
-from devices.check_in import Caller, check_in
+from devices.check_in import POSTGRESQL, Caller, check_in
 from devices.enums import DeviceStatus, LifecycleState
 from devices.models import Device, HealthCheck, StatusChange
 from devices.reports import Report
@@ -358,3 +359,8 @@ def test_nobody_was_silent_while_the_service_itself_was_away(pulse):
     check_in(caller, Report(), told=TOLD, now=NOW)
 
     assert not StatusChange.objects.exists()
+
+
+def test_the_statement_is_short_enough_for_psycopg_to_remember_it():
+    # A longer one would be parsed anew for each check-in, at half the cost of all of it.
+    assert len(POSTGRESQL) <= MAX_CACHED_STATEMENT_LENGTH

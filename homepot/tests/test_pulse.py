@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import socket
@@ -10,14 +9,12 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
-from django.db import OperationalError
 from django.utils import timezone
 
 from devices import pulse as device_pulse
 from devices.enums import LifecycleState
 from devices.pace import pace
 from devices.tests.factories import make_device
-from homepot import pulse
 from homepot.models import ServicePulse
 from homepot.pulse import Pulse, beat
 from homepot.testing.processes import manage, wait_until
@@ -115,6 +112,7 @@ def test_beat_of_devices_gives_the_patience_of_the_pace(monkeypatch):
     assert grace_until - beat_at == timedelta(seconds=500)
 
 
+@pytest.mark.django_db(transaction=True)
 def test_thread_runs_the_tasks_until_it_is_stopped(tasks):
     thread = Pulse()
     thread.start()
@@ -123,22 +121,7 @@ def test_thread_runs_the_tasks_until_it_is_stopped(tasks):
     assert not thread.is_alive()
 
 
-def test_thread_outlives_a_database_that_is_away_and_says_so_once(tasks, caplog):
-    caplog.set_level(logging.INFO, logger=pulse.__name__)
-    problems.append(OperationalError("the server closed the connection"))
-    thread = Pulse()
-    thread.start()
-    wait_until(lambda: len(calls) >= 3)
-    problems.clear()
-    calls.clear()
-    wait_until(lambda: len(calls) >= 3)
-    thread.stop()
-    assert [record.getMessage() for record in caplog.records] == [
-        "No pulse while the database does not answer: the server closed the connection",
-        "The database answers again",
-    ]
-
-
+@pytest.mark.django_db(transaction=True)
 def test_thread_outlives_what_nobody_thought_of(tasks, caplog):
     problems.append(ZeroDivisionError())
     thread = Pulse()
