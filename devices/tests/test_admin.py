@@ -54,7 +54,7 @@ def test_list_shows_silent_devices_as_offline_before_the_sweep(staff):
     assert listed(browser, status="online") == {"loud"}
     assert listed(browser, status=["online", "offline"]) == {"quiet", "loud"}
     page = browser.get(device_page(Device.objects.get(device_id="quiet")))
-    assert "No check-in in time." in page.content.decode()
+    assert "No check-in since" in page.content.decode()
 
 
 def test_list_filters_by_site_type_lifecycle_and_day(staff):
