@@ -97,8 +97,8 @@ class Worker:
         """Run a sweep when it is its turn; what keeps failing is logged once."""
         try:
             with database_outages.tolerate():
-                run_sweep(name, self.name)
-                self._failures.pop(name, None)
+                if run_sweep(name, self.name):
+                    self._failures.pop(name, None)
         except Exception as error:
             failure = repr(error)
             if self._failures.get(name) != failure:
