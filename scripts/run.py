@@ -52,10 +52,11 @@ def listening_address() -> tuple[str, int]:
 
 
 def serve(python: Path, host: str, port: int) -> int:
-    """Run the server until it or the person at the terminal ends it."""
-    command = [str(python), "manage.py", "serve", "--host", host, "--port", str(port)]
+    """Run the server and a worker until one of them or the person at the terminal ends it."""
+    manage = [str(python), "manage.py"]
     with Processes(cwd=ROOT, environment=server_environment()) as processes:
-        processes.start("server", command)
+        processes.start("server", [*manage, "serve", "--host", host, "--port", str(port)])
+        processes.start("worker", [*manage, "run_worker"])
         if wait_until_listening(processes, host, port):
             print_addresses(host, port)
         name, status = processes.wait_for_one()
