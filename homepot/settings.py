@@ -258,7 +258,9 @@ PULSE_SECONDS = min(5.0, CHECK_IN_SECONDS / 4)
 
 # What workers do by themselves, with the seconds from one run to the next: see homepot/sweeps.py.
 
-SWEEPS: dict[str, float] = {}
+SWEEPS: dict[str, float] = {
+    "devices.sweeps.mark_silent_devices": 4,
+}
 # How long a worker that was killed in the middle of a sweep keeps others from it.
 SWEEP_LEASE_SECONDS = 15
 

@@ -1,0 +1,253 @@
+"""Silence and the end of maintenance are written down, each once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import pairwise
+
+import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from accounts.keys import digest_of
+from devices import sweeps
+from devices.check_in import Caller, check_in
+from devices.enums import DeviceStatus, DeviceType, LifecycleState
+from devices.models import Device, StatusChange
+from devices.reports import Report
+from devices.status import HEALTHY_REASON, NEVER_SEEN_REASON, UNHEALTHY_REASON
+from devices.sweeps import mark_silent_devices
+from devices.tests.factories import make_credential, make_device
+from homepot.models import ServicePulse
+from homepot.testing.threads import run_together
+from sites.tests.factories import make_site
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+TOLD = 60 * SECOND
+AGO = NOW - 3600 * SECOND
+RECENTLY = NOW - 50 * SECOND
+SILENT_REASON = "No check-in since 2026-06-01 11:00:00 UTC."
+
+ONLINE = {
+    "status": DeviceStatus.ONLINE,
+    "status_reason": HEALTHY_REASON,
+    "status_since": AGO,
+    "status_due_at": RECENTLY,
+    "last_seen": AGO,
+}
+MAINTAINED = ONLINE | {
+    "status": DeviceStatus.MAINTENANCE,
+    "maintenance_until": RECENTLY,
+    "last_seen": RECENTLY,
+}
+OFFLINE = {"status": "offline", "status_reason": SILENT_REASON, "status_since": RECENTLY}
+DUE_AGAIN = RECENTLY + 2.5 * TOLD
+
+CASES = [
+    ("silent", ONLINE, OFFLINE),
+    ("silent after an error", ONLINE | {"status": DeviceStatus.ERROR}, OFFLINE),
+    ("just silent", ONLINE | {"status_due_at": NOW}, OFFLINE | {"status_since": NOW}),
+    ("not silent yet", ONLINE | {"status_due_at": NOW + SECOND}, None),
+    ("never due", ONLINE | {"status_due_at": None}, None),
+    (
+        "maintenance ends, healthy",
+        MAINTAINED,
+        {"status": "online", "status_reason": HEALTHY_REASON, "status_due_at": DUE_AGAIN},
+    ),
+    (
+        "maintenance ends, failing",
+        MAINTAINED | {"bad_checks": 1},
+        {"status": "error", "status_reason": UNHEALTHY_REASON, "status_due_at": DUE_AGAIN},
+    ),
+    ("maintenance ends, silent", MAINTAINED | {"last_seen": AGO}, OFFLINE),
+    (
+        "maintenance ends, never seen",
+        MAINTAINED | {"last_seen": None},
+        {"status": "unknown", "status_reason": NEVER_SEEN_REASON},
+    ),
+    ("maintenance goes on", MAINTAINED | {"status_due_at": NOW + SECOND}, None),
+]
+
+
+def stored_status() -> dict[str, object]:
+    columns = ("status", "status_reason", "status_since", "status_due_at")
+    return Device.objects.values(*columns).get()
+
+
+def seen_status() -> tuple[object, ...]:
+    columns = ("current_status", "current_reason", "current_since")
+    return Device.objects.with_status(NOW).values_list(*columns).get()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("device", "after"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
+def test_what_is_due_is_stored(device, after):
+    made = make_device(**device)
+    before, seen = stored_status(), seen_status()
+
+    assert mark_silent_devices(NOW) == bool(after)
+
+    due = {"status_due_at": None, "status_since": RECENTLY}
+    assert stored_status() == (before | due | after if after else before)
+    # Whoever read it before reads the same now.
+    assert seen_status() == seen
+    changes = StatusChange.objects.values_list(
+        "device", "old_status", "new_status", "reason", "evidence", "at"
+    )
+    stored = stored_status()
+    expected = [
+        made.pk,
+        before["status"],
+        stored["status"],
+        stored["status_reason"],
+        None,
+        stored["status_since"],
+    ]
+    assert list(changes) == ([tuple(expected)] if after else [])
+    assert mark_silent_devices(NOW) == 0
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("pulse", "flips"),
+    [
+        ({"beat_at": NOW - 61 * SECOND}, 0),
+        ({"beat_at": NOW, "grace_until": NOW + SECOND}, 0),
+        ({"beat_at": NOW, "grace_until": NOW}, 1),
+        ({"beat_at": NOW - 59 * SECOND}, 1),
+    ],
+    ids=["away", "came back", "grace is over", "alive"],
+)
+def test_nobody_is_silent_while_the_service_is_away(pulse, flips):
+    ServicePulse.objects.create(pk=1, **pulse)
+    make_device(**ONLINE)
+    assert mark_silent_devices(NOW) == flips
+    assert StatusChange.objects.count() == flips
+
+
+def make_fleet(size: int, **fields: object) -> list[Device]:
+    site = make_site()
+    return Device.objects.bulk_create(
+        Device(
+            site=site,
+            device_id=f"till-{number}",
+            name=f"Till {number}",
+            device_type=DeviceType.POS_TERMINAL,
+            lifecycle_state=LifecycleState.ACTIVE,
+            **ONLINE | fields,
+        )
+        for number in range(size)
+    )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_sweeps_at_once_flip_5000_devices_once_each():
+    make_fleet(5000)
+
+    def sweep_until_done() -> int:
+        total = 0
+        while Device.objects.exclude(status=DeviceStatus.OFFLINE).exists():
+            total += mark_silent_devices(NOW)
+        return total
+
+    counts = run_together(sweep_until_done, sweep_until_done)
+
+    assert sum(counts) == 5000
+    assert StatusChange.objects.count() == 5000
+    assert StatusChange.objects.values("device").distinct().count() == 5000
+    assert not Device.objects.exclude(**OFFLINE, status_due_at=None).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_check_ins_during_a_sweep_win(monkeypatch):
+    # Small steps: many chances to meet.
+    monkeypatch.setattr(sweeps, "FLIPS_AT_ONCE", 10)
+    callers = [
+        Caller(device.device_id, digest_of(make_credential(device))) for device in make_fleet(200)
+    ]
+
+    def check_in_all(callers: list[Caller]) -> int:
+        for caller in callers:
+            check_in(caller, Report(), told=TOLD, now=NOW)
+        return 0
+
+    run_together(
+        partial(mark_silent_devices, NOW),
+        partial(mark_silent_devices, NOW),
+        partial(check_in_all, callers[:100]),
+        partial(check_in_all, callers[:99:-1]),
+    )
+
+    assert not Device.objects.exclude(
+        status=DeviceStatus.ONLINE, status_since=NOW, status_due_at=NOW + 2.5 * TOLD
+    ).exists()
+    histories: dict[int, list[tuple[str, str]]] = {}
+    for device, *change in StatusChange.objects.order_by("id").values_list(
+        "device", "old_status", "new_status"
+    ):
+        histories.setdefault(device, []).append((change[0], change[1]))
+    assert len(histories) == 200
+    for history in histories.values():
+        assert history == [("online", "offline"), ("offline", "online")]
+        assert all(earlier[1] == later[0] for earlier, later in pairwise(history))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_device_that_is_checking_in_is_not_waited_for():
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has one lock for all writers.")
+    busy, _ = make_fleet(2)
+    with transaction.atomic():
+        Device.objects.select_for_update(no_key=True).get(pk=busy.pk)
+        assert run_together(partial(mark_silent_devices, NOW)) == [1]
+        Device.objects.filter(pk=busy.pk).update(status_due_at=NOW + TOLD)
+    assert mark_silent_devices(NOW) == 0
+    busy.refresh_from_db()
+    assert busy.status == DeviceStatus.ONLINE
+
+
+@pytest.mark.django_db
+def test_cost_follows_the_number_of_flips(count_statements):
+    make_fleet(20)
+    # 1. what is due, 2. devices, 3. status changes, 4. nothing more is due
+    with count_statements(4):
+        assert mark_silent_devices(NOW) == 20
+
+
+@pytest.mark.django_db
+def test_sweep_reads_the_index_and_never_the_fleet():
+    # Enough, and with enough to tell of each, that reading them all would be slow.
+    make_fleet(10_000, status_due_at=NOW + TOLD, os_details={"about": "x" * 1500})
+    Device.objects.filter(pk__in=Device.objects.values("pk")[:40]).update(status_due_at=RECENTLY)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE devices")
+    with CaptureQueriesContext(connection) as captured:
+        assert mark_silent_devices(NOW) == 40
+
+    touching = [
+        query["sql"]
+        for query in captured.captured_queries
+        if query["sql"].startswith(("SELECT", "UPDATE")) and '"devices"' in query["sql"]
+    ]
+    select, update, _ = touching
+    assert uses_index(select, "device_status_due")
+    if connection.vendor == "postgresql":
+        assert uses_index(update, "devices_pkey")
+    else:
+        assert uses_index(update, "INTEGER PRIMARY KEY")
+
+
+def uses_index(sql: str, index: str) -> bool:
+    """Whether `index` is how the statement finds devices; no plan may read them all."""
+    explain = "EXPLAIN" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
+    with connection.cursor() as cursor:
+        cursor.execute(f"{explain} {sql}")
+        plan = "\n".join(str(line) for row in cursor.fetchall() for line in row)
+    assert "Seq Scan on devices" not in plan, plan
+    assert "SCAN devices" not in plan.replace("SCAN devices USING INDEX", ""), plan
+    assert index in plan, plan
+    return True
