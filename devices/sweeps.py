@@ -10,6 +10,7 @@ from django.db import transaction
 from devices.models import Device, StatusChange
 from devices.pace import pace
 from devices.querysets import DeviceQuerySet
+from devices.rollups import roll_up_steps
 from devices.status import PATIENCE, service_was_away
 from devices.taking_in import HEARD
 from homepot.bulk import insert_rows, update_rows
@@ -64,3 +65,8 @@ def _flip_some_due_devices(now: datetime) -> int:
     if changes:
         insert_rows(StatusChange, ("device", "old_status", "new_status", "reason", "at"), changes)
     return len(moved)
+
+
+def roll_up_health_checks(now: datetime) -> int:
+    """Add the checks that came to the sums that charts read. Returns their number."""
+    return run_steps(roll_up_steps(now))

@@ -260,6 +260,7 @@ PULSE_SECONDS = min(5.0, CHECK_IN_SECONDS / 4)
 
 SWEEPS: dict[str, float] = {
     "devices.sweeps.mark_silent_devices": 4,
+    "devices.sweeps.roll_up_health_checks": 10,
 }
 # How long a worker that was killed in the middle of a sweep keeps others from it.
 SWEEP_LEASE_SECONDS = 15
