@@ -20,13 +20,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import BigIntegerField, Count, F, Func, Max, Q
+from django.db.models import BigIntegerField, Count, F, Func, Max, Min, Q
+from django.db.models.functions import Coalesce
 
 from devices.models import HealthCheck, HealthRollup, RollupProgress, SiteMinute
 from devices.models.rollup import RESPONSE_BUCKETS_MS
 
 CHECKS_AT_ONCE = 5000
 SETTLING_TIME = timedelta(seconds=5)
+# What is below so many newer ones came long enough ago.
+UNSETTLED_AT_MOST = 10_000
 
 
 class TransactionNumber(Func):
@@ -61,12 +64,9 @@ def roll_up_steps(now: datetime) -> Iterator[int]:
 
 
 def _raise_ceiling(now: datetime) -> None:
-    top = (
-        HealthCheck.objects.filter(checked_at__lte=now - SETTLING_TIME)
-        .order_by("-pk")
-        .values_list("pk", flat=True)
-        .first()
-    )
+    newest = HealthCheck.objects.order_by("-pk").values("pk", "checked_at")[:UNSETTLED_AT_MOST]
+    has_settled = Q(checked_at__lte=now - SETTLING_TIME)
+    top = newest.aggregate(top=Coalesce(Max("pk", filter=has_settled), Min("pk") - 1))["top"]
     if top is None:
         return
     RollupProgress.objects.get_or_create(pk=1)
