@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
+from django.conf import settings
 from django.db import transaction
+from django.db.models import BigIntegerField, Max, Min, OuterRef, Q, QuerySet, Subquery
 
-from devices.models import Device, StatusChange
+from devices.models import (
+    Device,
+    DeviceEvent,
+    HealthCheck,
+    HealthRollup,
+    RollupProgress,
+    SiteMinute,
+    StatusChange,
+)
 from devices.pace import pace
 from devices.querysets import DeviceQuerySet
 from devices.rollups import roll_up_steps
@@ -18,6 +29,8 @@ from homepot.sweeps import run_steps
 
 # Devices whose status is moved in one transaction.
 FLIPS_AT_ONCE = 500
+# Rows looked at, and at most deleted, in one transaction.
+PRUNED_AT_ONCE = 1000
 
 
 def mark_silent_devices(now: datetime) -> int:
@@ -70,3 +83,70 @@ def _flip_some_due_devices(now: datetime) -> int:
 def roll_up_health_checks(now: datetime) -> int:
     """Add the checks that came to the sums that charts read. Returns their number."""
     return run_steps(roll_up_steps(now))
+
+
+def prune_health_checks(now: datetime) -> int:
+    """Delete old checks that are part of the sums, but for the latest of each device."""
+    progress = RollupProgress.objects.filter(pk=1).values_list("rolled_up_to", flat=True)
+    latest = HealthCheck.objects.filter(device=OuterRef("device")).order_by("-checked_at", "-pk")
+    # Looked up for each row, by the index of its device. Asked whether a later one exists,
+    # PostgreSQL sometimes reads the whole table for a few rows.
+    may_go = ~Q(pk=Subquery(latest.values("pk")[:1]))
+    steps = _prune(
+        HealthCheck.objects.filter(may_go),
+        "checked_at",
+        _history_begins(now),
+        up_to=progress.first() or 0,
+    )
+    return run_steps(steps)
+
+
+def prune_device_events(now: datetime) -> int:
+    """Delete old events."""
+    return run_steps(_prune(DeviceEvent.objects.all(), "at", _history_begins(now)))
+
+
+def prune_site_minutes(now: datetime) -> int:
+    """Delete the sums by minute of a time from which there are no checks any more.
+
+    Kept as long as those by hour, they would be the largest table by far.
+    """
+    return run_steps(_prune(SiteMinute.objects.all(), "minute", _history_begins(now)))
+
+
+def prune_health_rollups(now: datetime) -> int:
+    """Delete old sums by hour."""
+    before = now - timedelta(days=settings.ROLLUP_DAYS)
+    return run_steps(_prune(HealthRollup.objects.all(), "hour", before))
+
+
+def _history_begins(now: datetime) -> datetime:
+    return now - timedelta(days=settings.HISTORY_DAYS)
+
+
+def _prune(
+    rows: QuerySet[Any],
+    time_column: str,
+    before: datetime,
+    *,
+    up_to: int = BigIntegerField.MAX_BIGINT,
+) -> Iterator[int]:
+    """Delete those of `rows` that are older than `before`, by id up to `up_to`; yield how many.
+
+    Walks the table by id, by which rows are about as old as they come, and ends where none is
+    old: it never looks for old rows among the young.
+    """
+    above = 0
+    while True:
+        window = (
+            rows.model.objects.filter(pk__gt=above, pk__lte=up_to)
+            .order_by("pk")
+            .values("pk", time_column)[:PRUNED_AT_ONCE]
+            .aggregate(last=Max("pk"), oldest=Min(time_column))
+        )
+        if window["last"] is None or window["oldest"] >= before:
+            return
+        # No second upper end beside `last`: SQLite might go by the other.
+        old = rows.filter(pk__gt=above, pk__lte=window["last"], **{f"{time_column}__lt": before})
+        yield old.delete()[0]
+        above = window["last"]

@@ -240,6 +240,13 @@ CHECK_IN_SECONDS = env.int("DEVICES__CHECK_IN_SECONDS", default=60)
 # Unhealthy checks in a row that make a device's status `error`; more damp flapping.
 BAD_CHECKS_FOR_ERROR = env.int("DEVICES__BAD_CHECKS_FOR_ERROR", default=1)
 KEY_OVERLAP_HOURS = env.int("DEVICES__KEY_OVERLAP_HOURS", default=24)
+# How long single checks, their sums by minute and events are kept, and sums by hour.
+HISTORY_DAYS = env.int("DEVICES__HISTORY_DAYS", default=7)
+ROLLUP_DAYS = env.int("DEVICES__ROLLUP_DAYS", default=400)
+if HISTORY_DAYS < 1 or ROLLUP_DAYS < 1:
+    raise ImproperlyConfigured(
+        "DEVICES__HISTORY_DAYS and DEVICES__ROLLUP_DAYS must be 1 or more: older rows are deleted."
+    )
 
 # Off REST framework's path, and past most of the middleware: the bulk of all traffic.
 SHORT_PATHS = {
@@ -261,6 +268,10 @@ PULSE_SECONDS = min(5.0, CHECK_IN_SECONDS / 4)
 SWEEPS: dict[str, float] = {
     "devices.sweeps.mark_silent_devices": 4,
     "devices.sweeps.roll_up_health_checks": 10,
+    "devices.sweeps.prune_health_checks": 15,
+    "devices.sweeps.prune_device_events": 60,
+    "devices.sweeps.prune_site_minutes": 60,
+    "devices.sweeps.prune_health_rollups": 60,
 }
 # How long a worker that was killed in the middle of a sweep keeps others from it.
 SWEEP_LEASE_SECONDS = 15

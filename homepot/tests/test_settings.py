@@ -9,6 +9,7 @@ import stat
 
 import pytest
 from django.conf import settings
+from django.utils.module_loading import import_string
 
 from homepot.secret_key import make_secret_key
 from homepot.tests.conftest import assert_refused, run_python
@@ -68,6 +69,9 @@ def test_production_refuses_unsafe_settings(unsafe, name):
         ("ENVIRONMENT", "staging"),
         ("DATABASE__POOL_SIZE", "many"),
         ("DEVICES__CHECK_IN_SECONDS", ""),
+        # It would delete everything.
+        ("DEVICES__HISTORY_DAYS", "0"),
+        ("DEVICES__ROLLUP_DAYS", "0"),
         ("TRUSTED_PROXIES", "10.0.0.1/99"),
         ("THROTTLE__LOGIN", "often"),
         ("LOGGING__LEVEL", "LOUD"),
@@ -107,3 +111,8 @@ def test_secret_that_cannot_be_kept_is_asked_for(tmp_path):
         "homepot: SECRET_KEY is not set",
         str(env_file),
     )
+
+
+def test_background_work_can_be_found():
+    for path in [*settings.SWEEPS, *settings.PULSE_TASKS]:
+        assert callable(import_string(path))
