@@ -23,7 +23,6 @@ Problem = inline_serializer(
 )
 
 
-
 class ProblemSchema(AutoSchema):
     """Adds the answers that every route may give instead of its own, and our pages."""
 

@@ -105,6 +105,7 @@ def fill_database() -> None:
     from accounts.models import User
     from devices import services as devices
     from devices.models import Device
+    from devices.reports import Report
     from sites import services as sites
     from sites.models import Site
 
@@ -130,9 +131,8 @@ def fill_database() -> None:
                 }
             case _:
                 fields = {"is_healthy": True, "response_time_ms": 31 + 7 * number % 20}
-        devices.record_health_check(
-            device=device, endpoint="/health", **{"status_code": 200} | fields
-        )
+        report = Report(endpoint="/health", **{"status_code": 200} | fields)
+        devices.record_health_check(device=device, report=report)
     # Two that have gone silent; the others stay as they are however long this takes.
     Device.objects.filter(status="online").update(status_due_at=None)
     Device.objects.filter(device_id__in=("pos-terminal-002", "pos-terminal-010")).update(
