@@ -411,6 +411,8 @@ COMMANDS: dict[str, Run | None] = {
     # Opens an account and gives it a key, when there is no admin: two changes, told of twice.
     "first_run": None,
     "migrate": None,
+    # What its sweeps change has a history of its own.
+    "run_worker": None,
     "serve": None,
 }
 # Commands of this project, and the one of Django's that goes through our manager.
