@@ -131,12 +131,16 @@ class EnrolmentKeySerializer(serializers.Serializer):
 
 
 class StatusChangeSerializer(StrictModelSerializer):
+    """A device's status became another one."""
+
     class Meta:
         model = StatusChange
         fields = ["id", "old_status", "new_status", "reason", "evidence", "at"]
 
 
 class DeviceEventSerializer(StrictModelSerializer):
+    """What a device told of its own accord."""
+
     class Meta:
         model = DeviceEvent
         fields = ["id", "kind", "event_type", "severity", "message", "data", "at"]

@@ -188,6 +188,7 @@ THROTTLE_RATES = {
     "signup": env.rate("THROTTLE__SIGNUP", default="5/hour"),
     "password": env.rate("THROTTLE__PASSWORD", default="10/hour"),
     "api_key": env.rate("THROTTLE__API_KEY", default="20/hour"),
+    "provision": env.rate("THROTTLE__PROVISION", default="120/minute"),
 }
 CORS_ALLOWED_ORIGINS = env.list("CORS_ORIGINS", default=[])
 CORS_URLS_REGEX = r"^/api/"
@@ -243,10 +244,11 @@ KEY_OVERLAP_HOURS = env.int("DEVICES__KEY_OVERLAP_HOURS", default=24)
 # How long single checks, their sums by minute and events are kept, and sums by hour.
 HISTORY_DAYS = env.int("DEVICES__HISTORY_DAYS", default=7)
 ROLLUP_DAYS = env.int("DEVICES__ROLLUP_DAYS", default=400)
-if HISTORY_DAYS < 1 or ROLLUP_DAYS < 1:
-    raise ImproperlyConfigured(
-        "DEVICES__HISTORY_DAYS and DEVICES__ROLLUP_DAYS must be 1 or more: older rows are deleted."
-    )
+for name, days in (("HISTORY", HISTORY_DAYS), ("ROLLUP", ROLLUP_DAYS)):
+    if days < 1:
+        raise ImproperlyConfigured(
+            f"DEVICES__{name}_DAYS must be 1 or more: what is older is deleted."
+        )
 
 # Off REST framework's path, and past most of the middleware: the bulk of all traffic.
 SHORT_PATHS = {

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
-from rest_framework.exceptions import NotFound, PermissionDenied, ValidationError
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.exceptions import NotFound, PermissionDenied, Throttled, ValidationError
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.policy import Action
+from accounts.throttles import RouteThrottle, take
 from devices import services
 from devices.enums import EventKind
 from devices.models import Device
@@ -18,7 +19,9 @@ from devices.protocol import serializers
 from devices.protocol.authentication import DeviceAuthentication
 from devices.protocol.check_in_views import check_in_view, heartbeat_view
 from devices.reports import FieldReader, read_facts, read_telemetry
+from homepot.errors import PROBLEM_CONTENT_TYPE
 from homepot.parsers import MislabelledJSONParser, StrictJSONParser
+from homepot.schema import Problem
 from homepot.viewsets import StrictViewSet
 
 MAX_BATCH = 1000
@@ -63,11 +66,21 @@ class ProvisionViewSet(StrictViewSet):
     serializer_class = serializers.ProvisionSerializer
     authentication_classes: list[type] = []
     access = {"POST": Action.ANYONE}
+    throttle_classes = [RouteThrottle]
+    throttle_scope = "provision"
     queryset = Device.objects.none()
 
-    @extend_schema(responses={201: serializers.AnswerSerializer})
+    @extend_schema(
+        responses={
+            201: serializers.AnswerSerializer,
+            (404, PROBLEM_CONTENT_TYPE): OpenApiResponse(Problem, description="No such site."),
+        }
+    )
     def create(self, request: Request) -> Response:
         fields = self.checked(self.body(request))
+        # By address above, and by site: whoever tries keys may have many addresses.
+        if wait := take(self.throttle_scope, f"site {fields['site_id']}"):
+            raise Throttled(wait)
         device, key = services.enrol_device(
             site_id=fields["site_id"],
             enrolment_key=fields["bootstrap_key"],

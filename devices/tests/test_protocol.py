@@ -10,6 +10,7 @@ from audit.models import AuditLog
 from devices.enums import DeviceStatus, DeviceType, LifecycleState
 from devices.models import Device, DeviceEvent, HealthCheck, StatusChange
 from devices.tests.factories import make_credential, make_device
+from homepot.rates import Rate
 from sites import services as sites
 from sites.tests.factories import make_site
 
@@ -403,3 +404,16 @@ def test_enrolment_is_refused(enrolment):
     ended = sites.make_enrolment_key(site=site, actor=None, expires_at=timezone.now())
     assert provision(site.site_id, ended, device_name="Till 2").status_code == 401
     assert Device.objects.filter(site=site).count() == 1
+
+
+def test_enrolment_is_limited_by_site_and_address(enrolment, settings):
+    site, _ = enrolment
+    settings.THROTTLE_RATES = {"provision": Rate(limit=2, seconds=3600)}
+    answers = [provision(site.site_id, "hpe_wrong") for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [401, 401, 429]
+    assert int(answers[-1]["Retry-After"]) > 0
+    elsewhere = APIClient(REMOTE_ADDR="192.0.2.9").post(
+        "/api/v1/devices/bootstrap-provision",
+        {"site_id": site.site_id, "bootstrap_key": "hpe_wrong", "device_name": "Till"},
+    )
+    assert elsewhere.status_code == 429
