@@ -7,12 +7,16 @@ from typing import Any
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.utils.http import parse_header_parameters
 
+from homepot.request_context import is_trusted_proxy
+
 
 class TolerantRequest(WSGIRequest):
     """A request that no header can end before a view answers it.
 
     A Content-Type or Accept that cannot be parsed, which raises where Django and REST
     framework read it, counts as missing. The query is UTF-8 whatever the charset of the body.
+    Whether it came over TLS is what a trusted proxy says in X-Forwarded-Proto; anybody else's
+    word does not count.
     """
 
     def __init__(self, environ: dict[str, Any]) -> None:
@@ -25,6 +29,12 @@ class TolerantRequest(WSGIRequest):
         self.content_type, self.content_params = parse_header_parameters(
             meta.get("CONTENT_TYPE", "")
         )
+
+    def _get_scheme(self) -> str:
+        told = self.META.get("HTTP_X_FORWARDED_PROTO", "").rpartition(",")[2].strip().lower()
+        if told in ("http", "https") and is_trusted_proxy(self.META.get("REMOTE_ADDR", "")):
+            return told
+        return super()._get_scheme()  # type: ignore[misc]
 
 
 class TolerantWSGIHandler(WSGIHandler):

@@ -49,9 +49,18 @@ def client_address(request: HttpRequest) -> str | None:
         except ValueError:
             break
         address = str(parsed)
-        if not any(parsed in network for network in settings.TRUSTED_PROXIES):
+        if not is_trusted_proxy(address):
             break
     return address
+
+
+def is_trusted_proxy(address: str) -> bool:
+    """Whether `address` is one of TRUSTED_PROXIES."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return False
+    return any(parsed in network for network in settings.TRUSTED_PROXIES)
 
 
 def printable(text: str) -> str:

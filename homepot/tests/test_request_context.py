@@ -5,6 +5,7 @@ from ipaddress import ip_network
 import pytest
 from django.test import RequestFactory
 
+from homepot.handler import TolerantRequest
 from homepot.request_context import client_address, context_of
 
 
@@ -30,3 +31,19 @@ def test_client_address_believes_trusted_proxies_only(settings, forwarded, proxi
 def test_odd_request_ids_are_replaced(given):
     request = RequestFactory().get("/", HTTP_X_REQUEST_ID=given)
     assert context_of(request).request_id != given
+
+
+@pytest.mark.parametrize(
+    ("told", "proxies", "is_secure"),
+    [
+        ("https", ["192.0.2.1/32"], True),
+        ("http, https", ["192.0.2.1/32"], True),
+        ("https, http", ["192.0.2.1/32"], False),
+        ("gopher", ["192.0.2.1/32"], False),
+        ("https", [], False),
+    ],
+)
+def test_tls_is_what_a_trusted_proxy_says(settings, told, proxies, is_secure):
+    settings.TRUSTED_PROXIES = [ip_network(proxy) for proxy in proxies]
+    environ = RequestFactory(REMOTE_ADDR="192.0.2.1", HTTP_X_FORWARDED_PROTO=told)._base_environ()
+    assert TolerantRequest(environ).is_secure() is is_secure

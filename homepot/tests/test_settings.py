@@ -116,3 +116,22 @@ def test_secret_that_cannot_be_kept_is_asked_for(tmp_path):
 def test_background_work_can_be_found():
     for path in [*settings.SWEEPS, *settings.PULSE_TASKS]:
         assert callable(import_string(path))
+
+
+def deploy_check(**environment: str):
+    example = (settings.BASE_DIR / "deploy" / ".env.production.example").read_text()
+    given = dict(re.findall(r"^([A-Z_]+)=(.*)$", example, re.MULTILINE))
+    return run_python(
+        *CHECK, "--deploy", "--fail-level", "WARNING", **given | PRODUCTION | environment
+    )
+
+
+def test_production_example_passes_the_deployment_checks():
+    result = deploy_check()
+    assert (result.returncode, result.stderr) == (0, ""), result.stderr
+
+
+def test_deployment_check_warns_about_anonymous_read():
+    result = deploy_check(API__ANONYMOUS_READ="true")
+    assert result.returncode == 1
+    assert "homepot.W001" in result.stderr
