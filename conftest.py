@@ -44,6 +44,12 @@ def no_throttles(settings: Any) -> None:
     settings.THROTTLE_RATES = {}
 
 
+@pytest.fixture(autouse=True)
+def quick_clients(settings: Any) -> None:
+    """Otherwise each new client has WhiteNoise look for all static files first."""
+    settings.WHITENOISE_AUTOREFRESH = True
+
+
 @pytest.fixture
 def api() -> APIClient:
     """A caller without credentials; `api.credentials(HTTP_X_API_KEY=...)` gives it some."""
