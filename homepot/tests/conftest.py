@@ -24,6 +24,7 @@ from psycopg import sql
 
 COMMAND_SECONDS = 60
 START_SECONDS = 30
+SETTLE_SECONDS = 0.5
 
 
 def run_python(
@@ -85,6 +86,8 @@ class Program:
 
         Returns its status, once it and all that it started have ended.
         """
+        # In the moment in which a worker of the server says that it has started, it is deaf.
+        time.sleep(SETTLE_SECONDS)
         family = [self.process, *self.process.children(recursive=True)]
         if group:
             os.killpg(self.process.pid, number)

@@ -87,8 +87,6 @@ def test_json_log_has_one_object_a_line(serve):
 def test_signal_ends_all_of_it(serve, free_port, number, group):
     program = serve(workers=2)
     status_of(free_port)
-    # In the first milliseconds after a worker says that it has started, it is still deaf.
-    time.sleep(0.5)
     began = time.monotonic()
     assert program.end(number, group=group) == 0
     # Far below the time after which workers are killed.
