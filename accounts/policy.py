@@ -16,7 +16,8 @@ from accounts.enums import Role, SiteAccess
 
 class Action(models.TextChoices):
     ANYONE = "anyone"  # sign up, sign in, read the documentation
-    USE_ACCOUNT = "use_account"  # one's own account, whatever the role
+    USE_ACCOUNT = "use_account"  # see one's own account, leave it, choose a password
+    CHANGE_ACCOUNT = "change_account"  # the rest of one's own account, whatever the role
     VIEW_SITES = "view_sites"  # with API__ANONYMOUS_READ everybody's
     VIEW = "view"
     OPERATE = "operate"  # change sites, devices and jobs
@@ -25,7 +26,7 @@ class Action(models.TextChoices):
     ADMINISTER = "administer"  # change accounts, read all of the audit log
 
 
-_OWN = frozenset({Action.ANYONE, Action.USE_ACCOUNT})
+_OWN = frozenset({Action.ANYONE, Action.USE_ACCOUNT, Action.CHANGE_ACCOUNT})
 _VIEWER = _OWN | {Action.VIEW_SITES, Action.VIEW}
 _OPERATOR = _VIEWER | {Action.OPERATE, Action.CREATE_SITES}
 
@@ -55,8 +56,10 @@ def may(user: Any, action: Action) -> bool:
     """Whether `user`, who may be anonymous or a device, may do `action` at all."""
     if action is Action.ANYONE:
         return True
+    if action is Action.VIEW_SITES and settings.API_ANONYMOUS_READ:
+        return True
     if not user.is_authenticated:
-        return action is Action.VIEW_SITES and settings.API_ANONYMOUS_READ
+        return False
     if getattr(user, "is_device", False):
         return action in DEVICE_MAY
     if not user.is_active:

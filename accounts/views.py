@@ -133,6 +133,7 @@ class OwnAccountView(_ForOneself):
     """The caller's account. What an admin decides about it cannot be changed here."""
 
     serializer_class = OwnAccountSerializer
+    access = {"GET": Action.USE_ACCOUNT, "PATCH": Action.CHANGE_ACCOUNT}
 
     @extend_schema(operation_id="auth_me")
     def retrieve(self, request: Request) -> Response:
@@ -173,6 +174,7 @@ class OwnApiKeyView(_ForOneself):
     """The one API key of the account, for its programs."""
 
     serializer_class = ApiKeySerializer
+    access = dict.fromkeys(("POST", "DELETE"), Action.CHANGE_ACCOUNT)
     throttle_classes = [RouteThrottle]
     throttle_scope = "api_key"
 

@@ -23,8 +23,17 @@ PRUNE_STEP_ROWS = 5_000
 PRUNE_REST_SECONDS = 0.1
 
 MASK = "***"
-# Fields whose values are never written, only that they changed.
-SECRET_FIELDS = frozenset({"password", "api_key", "enrolment_key"})
+# Values under names that end so are never written, only that they changed; also deep within a
+# device's configuration.
+SECRET_ENDINGS = (
+    "password",
+    "secret",
+    "token",
+    "apikey",
+    "api_key",
+    "private_key",
+    "enrolment_key",
+)
 
 # Which reference of a row names a target of which model. `user` is the actor: an account
 # that was changed is named by type and label.
@@ -167,6 +176,11 @@ def _name_target(row: AuditLog, target: models.Model) -> None:
 
 
 def _masked(name: str, value: Any) -> Any:
-    if name in SECRET_FIELDS and value:
+    """`value` of the field or key `name`, with what is secret in it masked at any depth."""
+    if value and not isinstance(value, bool) and name.lower().endswith(SECRET_ENDINGS):
         return MASK
+    if isinstance(value, dict):
+        return {key: _masked(key, item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_masked("", item) for item in value]
     return value

@@ -100,6 +100,7 @@ def take_in_many(
     fresh: list[tuple[Device, Report]] = []
     changes: dict[int, list[StatusChange]] = {}
     last_fresh: dict[int, int] = {}
+    since = {device.pk: device.status_since for device, _ in in_order}
     for device, report in in_order:
         key = (device.pk, report.reported_at)
         is_repeat = key in stored_before
@@ -119,6 +120,10 @@ def take_in_many(
             [_check_row(device, report, moment, reported_by) for device, report in fresh],
         )
     devices = {device.pk: device for device, _ in in_order}
+    kept_changes = {pk: _collapsed(moves) for pk, moves in changes.items()}
+    for pk, kept in kept_changes.items():
+        if not kept:  # it is what it was, also when it was something else in between
+            devices[pk].status_since = since[pk]
     update_rows(
         Device,
         MOVED_COLUMNS,
@@ -128,8 +133,7 @@ def take_in_many(
         ],
     )
     rows = []
-    for pk, all_changes in changes.items():
-        kept = _collapsed(all_changes)
+    for pk, kept in kept_changes.items():
         if kept and pk in last_fresh:
             kept[-1].evidence = ids[last_fresh[pk]]
         rows += [[getattr(change, name) for name in CHANGE_COLUMNS] for change in kept]

@@ -24,7 +24,9 @@ class RequestIdFilter(logging.Filter):
     """Gives every record the id of the request it belongs to, `-` outside of requests."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        request = current_request.get()
+        # What Django says of an answer comes after the middleware; it brings the request along.
+        told = getattr(getattr(record, "request", None), "context", None)
+        request = current_request.get() or told
         record.request_id = request.request_id if request else "-"
         return True
 

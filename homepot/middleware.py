@@ -25,6 +25,7 @@ class RequestContextMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         context = context_of(request)
+        request.context = context  # type: ignore[attr-defined]
         token = current_request.set(context)
         try:
             response = self.get_response(request)

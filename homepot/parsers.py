@@ -66,14 +66,23 @@ class MislabelledJSONParser(StrictJSONParser):
         return body
 
 
+def refuse_missing_length(headers: Mapping[str, Any]) -> None:
+    """Raise LengthRequired for a body without a length.
+
+    WSGI gives no such body: it would be taken for an empty one.
+    """
+    is_http1 = headers.get("SERVER_PROTOCOL", "").startswith("HTTP/1")
+    if "HTTP_TRANSFER_ENCODING" in headers or not (is_http1 or headers.get("CONTENT_LENGTH")):
+        raise LengthRequired
+
+
 def read_json(request: HttpRequest) -> Any:
     """The checked body of a request that is off REST framework's path; {} when it is empty.
 
     Agents label their bodies in many ways, so the label does not count. Raises LengthRequired
     for a body without a length, which WSGI would take for an empty one.
     """
-    if "Transfer-Encoding" in request.headers:
-        raise LengthRequired
+    refuse_missing_length(request.META)
     length = int(request.META.get("CONTENT_LENGTH") or 0)
     if length > MAX_BODY_BYTES:
         raise PayloadTooLarge(f"The body is larger than {MAX_BODY_BYTES} bytes.")

@@ -250,11 +250,16 @@ KEY_OVERLAP_HOURS = env.int("DEVICES__KEY_OVERLAP_HOURS", default=24)
 # How long single checks, their sums by minute and events are kept, and sums by hour.
 HISTORY_DAYS = env.int("DEVICES__HISTORY_DAYS", default=7)
 ROLLUP_DAYS = env.int("DEVICES__ROLLUP_DAYS", default=400)
-for name, days in (("HISTORY", HISTORY_DAYS), ("ROLLUP", ROLLUP_DAYS)):
-    if days < 1:
-        raise ImproperlyConfigured(
-            f"DEVICES__{name}_DAYS must be 1 or more: what is older is deleted."
-        )
+for name, number in (
+    ("CHECK_IN_SECONDS", CHECK_IN_SECONDS),
+    ("BAD_CHECKS_FOR_ERROR", BAD_CHECKS_FOR_ERROR),
+    ("KEY_OVERLAP_HOURS", KEY_OVERLAP_HOURS),
+    # What is older is deleted.
+    ("HISTORY_DAYS", HISTORY_DAYS),
+    ("ROLLUP_DAYS", ROLLUP_DAYS),
+):
+    if number < 1:
+        raise ImproperlyConfigured(f"DEVICES__{name} is {number}; it must be 1 or more.")
 
 # Off REST framework's path, and past most of the middleware: the bulk of all traffic.
 SHORT_PATHS = {

@@ -15,8 +15,8 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from homepot import pagination
-from homepot.errors import LengthRequired
 from homepot.identifiers import IDENTIFIER_PATTERN
+from homepot.parsers import refuse_missing_length
 from homepot.rows import RowShape, row_shape
 
 
@@ -51,11 +51,7 @@ class StrictViewSet(GenericViewSet):
 
     def body(self, request: Request) -> Any:
         """The parsed body; raises what the parser refuses, before any row is looked for."""
-        # WSGI gives no body without a length: it would be taken for an empty one.
-        is_http1 = request.META.get("SERVER_PROTOCOL", "").startswith("HTTP/1")
-        has_length = bool(request.META.get("CONTENT_LENGTH"))
-        if "Transfer-Encoding" in request.headers or not (is_http1 or has_length):
-            raise LengthRequired
+        refuse_missing_length(request.META)
         data = request.data
         # What REST framework makes of an empty body that was labelled as a form.
         return {} if isinstance(data, QueryDict) else data

@@ -55,6 +55,14 @@ def test_record_masks_secrets():
     assert row.new_values == {"password": "***", "api_key": "***", "name": "b"}
 
 
+def test_record_masks_secrets_deep_within_a_configuration():
+    config = {"gateway": {"API_Key": "sesame", "url": "https://pay"}, "tills": [{"token": "x"}]}
+    audit.record(event=AuditEvent.DEVICE_UPDATED, actor=None, changes={"config": ({}, config)})
+    assert AuditLog.objects.get().new_values == {
+        "config": {"gateway": {"API_Key": "***", "url": "https://pay"}, "tills": [{"token": "***"}]}
+    }
+
+
 def test_record_takes_the_request_from_its_context():
     request = RequestFactory().get(
         "/", REMOTE_ADDR="192.0.2.7", HTTP_USER_AGENT="curl\n/8", HTTP_X_REQUEST_ID="order-1234"

@@ -10,6 +10,7 @@ from rest_framework import authentication, exceptions
 from rest_framework.request import Request
 
 from accounts.keys import digest_of
+from devices.check_in import note_key_use
 from devices.enums import SPEAKING
 from devices.models import Device, DeviceCredential
 
@@ -22,7 +23,10 @@ NOT_SPEAKING = "This device is {}; it may not speak."
 
 
 class DeviceAuthentication(authentication.BaseAuthentication):
-    """One statement. Suspended and retired devices are known, but refused: 403."""
+    """One statement, and one more when the use of the key is to be noted.
+
+    Suspended and retired devices are known, but refused: 403.
+    """
 
     def authenticate(self, request: Request) -> tuple[Device, Any] | None:
         device_id = request.headers.get(DEVICE_ID_HEADER)
@@ -44,6 +48,7 @@ class DeviceAuthentication(authentication.BaseAuthentication):
         device = credential.device
         if device.lifecycle_state not in SPEAKING:
             raise exceptions.PermissionDenied(NOT_SPEAKING.format(device.lifecycle_state))
+        note_key_use(credential, timezone.now())
         return device, credential
 
     def authenticate_header(self, request: Request) -> str:

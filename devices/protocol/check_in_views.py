@@ -43,7 +43,11 @@ def agent_view(handle: Callable[[HttpRequest, Caller], dict[str, Any]]) -> View:
             caller = _caller(request)
             try:
                 answer = handle(request, caller)
-            except (exceptions.ValidationError, exceptions.ParseError):
+            except (
+                exceptions.ValidationError,
+                exceptions.ParseError,
+                exceptions.PermissionDenied,
+            ):
                 # Whoever sends nonsense under a wrong key hears of the key first.
                 if not is_known(caller, timezone.now()):
                     raise exceptions.AuthenticationFailed(UNKNOWN_DEVICE) from None

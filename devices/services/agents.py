@@ -11,9 +11,8 @@ from rest_framework.exceptions import ValidationError
 
 from audit import services as audit
 from audit.enums import AuditEvent
-from devices.check_in import note_key_use
-from devices.enums import DeviceType, EventKind, LifecycleState, Permission
-from devices.models import Device, DeviceCredential, DeviceEvent
+from devices.enums import SPEAKING, DeviceType, EventKind, LifecycleState, Permission
+from devices.models import Device, DeviceEvent
 from devices.pace import pace
 from devices.reports import FieldReader, Report, read_report
 from devices.services.locks import lock_active_device
@@ -26,21 +25,20 @@ from homepot.text import MAX_TEXT_LENGTH
 NOT_YOURS = "This is no active device that you may report for."
 
 
-@transaction.atomic
 def check_in_many(
     *,
     reporter: Device,
-    credential: DeviceCredential,
     entries: Sequence[Any],
     read: Callable[[Any], Report] = read_report,
 ) -> dict[int, str]:
-    """Take in check-ins of `reporter`, and of its site's devices if it is a gateway.
+    """Take in check-ins of `reporter`, and of its site's devices if it is an active gateway.
 
     Each of `entries` is a JSON object that `read` understands, with a `device_id` unless it is
     about the reporter. Returns what was rejected, and why, by index.
     """
     rejected: dict[int, str] = {}
     read_entries: list[tuple[int, str, Report]] = []
+    # Before the transaction: on SQLite it would hold everybody else up.
     for index, entry in enumerate(entries):
         try:
             report = read(entry)
@@ -48,37 +46,54 @@ def check_in_many(
             read_entries.append((index, device_id, report))
         except ValidationError as error:
             rejected[index] = _in_one_line(error)
+    if read_entries:
+        rejected |= _take_in_read(reporter, read_entries)
+    return rejected
 
-    # The devices first, all in one order: two batches about the same ones take turns.
-    reachable = Device.objects.filter(device_id__in={device_id for _, device_id, _ in read_entries})
-    if reporter.device_type == DeviceType.GATEWAY:
-        reachable = reachable.filter(site=reporter.site_id)
-    else:
-        reachable = reachable.filter(pk=reporter.pk)
-    devices = {
+
+@transaction.atomic
+def _take_in_read(
+    reporter: Device, read_entries: Sequence[tuple[int, str, Report]]
+) -> dict[int, str]:
+    # The devices first, the reporter among them, all in one order: two batches about the same
+    # ones take turns, and what the reporter may do is what it may do now.
+    ids = {device_id for _, device_id, _ in read_entries} | {reporter.device_id}
+    locked = {
         device.device_id: device
-        for device in reachable.order_by("pk").select_for_update(no_key=True)
-        if device.lifecycle_state == LifecycleState.ACTIVE
-        or (device.pk == reporter.pk and device.lifecycle_state == LifecycleState.PENDING)
+        for device in Device.objects.filter(device_id__in=ids)
+        .order_by("pk")
+        .select_for_update(no_key=True)
     }
+    reporter = locked[reporter.device_id]
+    is_gateway = (
+        reporter.device_type == DeviceType.GATEWAY
+        and reporter.lifecycle_state == LifecycleState.ACTIVE
+    )
+
+    def may_be_reported(device: Device) -> bool:
+        if device.pk == reporter.pk:
+            return device.lifecycle_state in SPEAKING
+        is_active = device.lifecycle_state == LifecycleState.ACTIVE
+        return is_gateway and is_active and device.site_id == reporter.site_id
+
+    rejected: dict[int, str] = {}
     reports = []
     for index, device_id, report in read_entries:
-        if device := devices.get(device_id):
+        device = locked.get(device_id)
+        if device is not None and may_be_reported(device):
             reports.append((device, report))
         else:
             rejected[index] = NOT_YOURS
-    now = timezone.now()
     if reports:
-        for device in devices.values():
-            device.lifecycle_state = LifecycleState.ACTIVE
-        is_gateway = reporter.device_type == DeviceType.GATEWAY
+        if reporter.lifecycle_state == LifecycleState.PENDING:
+            reporter.lifecycle_state = LifecycleState.ACTIVE
+        now = timezone.now()
         take_in_many(
             reports,
             Moment(now=now, silent_at=now + pace.patience(pace.told())),
             reported_by=reporter if is_gateway else None,
             service_was_away=is_service_away(now, pace.interval),
         )
-    note_key_use(credential, now)
     return rejected
 
 

@@ -18,7 +18,12 @@ from devices.models import Device, StatusChange
 from devices.pace import pace
 from devices.services.credentials import add_key
 from devices.services.locks import lock_active_device, lock_device
-from devices.status import DerivedStatus, derive_status
+from devices.status import (
+    NEVER_SEEN_REASON,
+    DerivedStatus,
+    derive_status,
+    is_service_away,
+)
 from homepot.changes import refuse_duplicates, update_row
 from homepot.identifiers import make_identifier
 from sites.models import Site
@@ -131,7 +136,13 @@ def re_enrol_device(*, device: Device, actor: User | None) -> tuple[Device, str]
         name=f"The site has another device named {locked.name!r} now; rename that one first."
     ):
         changes = update_row(locked, {"lifecycle_state": LifecycleState.PENDING, "is_active": True})
-    locked.credentials.filter(revoked_at=None).update(revoked_at=timezone.now())
+    # What the machine before it told, and when by its clock, says nothing of this one.
+    now = timezone.now()
+    never = {"last_seen": None, "last_reported_at": None, "last_check_healthy": None}
+    update_row(locked, {**never, "bad_checks": 0})
+    unheard = DerivedStatus(DeviceStatus.UNKNOWN, NEVER_SEEN_REASON, None)
+    _store_status(locked, unheard, now, maintenance_until=None)
+    locked.credentials.filter(revoked_at=None).update(revoked_at=now)
     new = add_key(locked)
     changes["key_hint"] = (None, new.hint)
     audit.record(event=AuditEvent.DEVICE_RE_ENROLLED, actor=actor, target=locked, changes=changes)
@@ -180,7 +191,10 @@ def set_maintenance(*, device: Device, until: datetime | None, actor: User | Non
     was = locked.maintenance_until
     if (was if was and was > now else None) == until:
         return locked
-    silent_at = locked.last_seen + pace.patience(pace.interval) if locked.last_seen else None
+    patience = pace.patience(pace.interval)
+    silent_at = locked.last_seen + patience if locked.last_seen else None
+    if silent_at and is_service_away(now, pace.interval):
+        silent_at = now + patience  # it had no chance to be heard
     derived = derive_status(
         last_seen=locked.last_seen,
         silent_at=silent_at,

@@ -10,6 +10,7 @@ from audit.models import AuditLog
 from devices.enums import DeviceStatus, LifecycleState
 from devices.models import Device, DeviceCredential, StatusChange
 from devices.tests.factories import make_credential, make_device
+from homepot.models import ServicePulse
 from sites.models import Site
 from sites.tests.factories import make_site
 
@@ -66,6 +67,55 @@ def test_retired_devices_may_not_speak_and_can_be_re_enrolled(operator):
     assert Device.objects.get().pk == device.pk
     assert events() == ["device_retired", "device_re_enrolled"]
     assert answer.json()["api_key"] not in str(list(AuditLog.objects.values()))
+
+
+def test_a_replaced_machine_does_not_inherit_the_faults_of_the_old_one(operator):
+    now = timezone.now()
+    device = make_device(
+        status=DeviceStatus.ERROR,
+        status_reason="Old machine broken",
+        last_seen=now,
+        last_reported_at=now + timedelta(days=1),
+        bad_checks=7,
+        status_due_at=now,
+    )
+
+    answer = operator.post(path_of(device, "re-enrol")).json()
+
+    assert (answer["status"], answer["status_reason"]) == ("unknown", "No check-in yet.")
+    agent = APIClient()
+    agent.credentials(HTTP_X_DEVICE_ID=device.device_id, HTTP_X_API_KEY=answer["api_key"])
+    told = agent.post("/api/v1/agent/check-in", {"reported_at": now.isoformat()})
+    assert told.json()["device_status"] == "online"
+    changes = StatusChange.objects.order_by("id").values_list("new_status", flat=True)
+    assert list(changes) == ["unknown", "online"]
+
+
+def test_maintenance_that_ends_while_the_service_was_away_finds_nobody_silent(operator):
+    now = timezone.now()
+    ServicePulse.objects.create(beat_at=now, grace_until=now + timedelta(minutes=5))
+    device = make_device(
+        status=DeviceStatus.MAINTENANCE,
+        maintenance_until=now + timedelta(hours=1),
+        last_seen=now - timedelta(hours=3),
+    )
+    ended = operator.post(path_of(device, "maintenance"), {"until": None})
+    assert ended.json()["status"] == "online"
+
+
+def test_any_call_of_a_device_is_a_use_of_its_key(operator):
+    device = make_device()
+    key = make_credential(device)
+    agent = APIClient()
+    agent.credentials(HTTP_X_DEVICE_ID=device.device_id, HTTP_X_API_KEY=key)
+    agent.post("/api/v1/agent/device-dna", {"firmware_version": "2"})
+
+    new_key = operator.post(path_of(device, "rotate-key")).json()["api_key"]
+
+    assert may_check_in(device, key) == 200
+    agent.credentials(HTTP_X_DEVICE_ID=device.device_id, HTTP_X_API_KEY=new_key)
+    assert agent.get("/api/v1/push/pending").status_code == 200
+    assert may_check_in(device, key) == 401
 
 
 def test_re_enrolment_is_refused_while_the_name_has_a_new_owner(operator):

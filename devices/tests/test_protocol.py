@@ -160,8 +160,8 @@ def test_gateway_batch_takes_a_constant_number_of_statements(count, count_statem
     devices = [make_device(site=site) for _ in range(min(count, 100))]
     agent = client_of(gateway)
 
-    # 1. the key with its device, 2. the devices, 3. whether the service was away, 4. checks
-    # sent before, 5. the checks, 6. the devices, 7. status changes, 8. the use of the key
+    # 1. the key with its device, 2. its use, 3. the devices, 4. whether the service was away,
+    # 5. checks sent before, 6. the checks, 7. the devices, 8. status changes
     with count_statements(8):
         answer = agent.post("/api/v1/agent/check-ins", {"check_ins": entries_of(devices, count)})
 
@@ -197,6 +197,36 @@ def test_batch_rejects_single_entries_and_keeps_the_rest():
     assert HealthCheck.objects.count() == 3
     elsewhere.refresh_from_db()
     assert elsewhere.last_seen is None
+
+
+def test_a_pending_gateway_reports_for_nobody_else():
+    site = make_site()
+    pending = {"device_type": DeviceType.GATEWAY, "lifecycle_state": LifecycleState.PENDING}
+    gateway, till = make_device(site=site, **pending), make_device(site=site)
+    agent = client_of(gateway)
+    forged = {"check_ins": [{"device_id": till.device_id, "is_healthy": False}]}
+    assert agent.post("/api/v1/agent/check-ins", forged).json()["accepted"] == 0
+    till.refresh_from_db()
+    assert till.last_seen is None
+
+
+def test_a_batch_that_ends_as_it_began_changes_no_since():
+    now = timezone.now()
+    since = now - timedelta(days=3)
+    device = make_device(
+        status=DeviceStatus.ONLINE,
+        status_since=since,
+        last_seen=now,
+        status_due_at=now + timedelta(minutes=2),
+    )
+    past = [
+        {"is_healthy": is_healthy, "reported_at": (now + timedelta(seconds=n)).isoformat()}
+        for n, is_healthy in enumerate([False, True])
+    ]
+    client_of(device).post("/api/v1/agent/check-ins", {"check_ins": past})
+    device.refresh_from_db()
+    assert (device.status, device.status_since) == (DeviceStatus.ONLINE, since)
+    assert not StatusChange.objects.exists()
 
 
 def test_ordinary_device_reports_its_own_past_once_each():
@@ -266,7 +296,7 @@ def test_telemetry_takes_lists_and_refuses_bad_samples_whole():
         "/api/v1/agent/telemetry",
         [{"cpu_usage": 1, "timestamp": f"2026-01-01T00:0{minute}:00Z"} for minute in range(5)],
     )
-    refused = agent.post("/api/v1/agent/telemetry", {"cpu_usage": 101})
+    refused = agent.post("/api/v1/agent/telemetry", [{"cpu_usage": 1}, {"cpu_usage": 101}])
     assert listed.json()["data"]["saved_count"] == 5
     assert refused.status_code == 400
     assert HealthCheck.objects.count() == 5

@@ -69,6 +69,8 @@ def test_production_refuses_unsafe_settings(unsafe, name):
         ("ENVIRONMENT", "staging"),
         ("DATABASE__POOL_SIZE", "many"),
         ("DEVICES__CHECK_IN_SECONDS", ""),
+        ("DEVICES__CHECK_IN_SECONDS", "0"),
+        ("DEVICES__BAD_CHECKS_FOR_ERROR", "0"),
         # It would delete everything.
         ("DEVICES__HISTORY_DAYS", "0"),
         ("DEVICES__ROLLUP_DAYS", "0"),

@@ -239,3 +239,11 @@ def test_etag_answers_304_until_the_body_changes(operator):
     assert operator.get(path, HTTP_IF_NONE_MATCH=etag).status_code == 304
     operator.patch(path, {"name": "Changed"})
     assert operator.get(path, HTTP_IF_NONE_MATCH=etag).status_code == 200
+
+
+def test_what_anyone_may_read_an_account_without_a_role_may_read_too(api_as, settings):
+    settings.API_ANONYMOUS_READ = True
+    make_site()
+    api = api_as(Role.NONE)
+    assert len(api.get(SITES).json()["sites"]) == 1
+    assert api.post(SITES, {"name": "New"}).status_code == 403
