@@ -28,6 +28,15 @@ def make_silent_device() -> Device:
     return device
 
 
+def wait_until_working(worker):
+    """Wait for the line a worker begins with; before it, a signal ends it at once."""
+    assert worker.stderr
+    line = worker.stderr.readline()
+    while "Working on" not in line:
+        assert line, "it ended before it worked"
+        line = worker.stderr.readline()
+
+
 def test_workers_share_the_work_and_end_when_told_to():
     make_silent_device()
     with manage("run_worker") as first, manage("run_worker") as second:
@@ -36,6 +45,7 @@ def test_workers_share_the_work_and_end_when_told_to():
         # A sweep comes by every few seconds.
         wait_until(lambda: late.status_changes.exists(), second, seconds=10)
         for worker in (first, second):
+            wait_until_working(worker)
             worker.terminate()
         for worker in (first, second):
             assert worker.wait(5) == 0
