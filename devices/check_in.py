@@ -24,7 +24,13 @@ from devices.enums import SPEAKING, LifecycleState
 from devices.models import DeviceCredential
 from devices.pace import pace
 from devices.reports import Report
-from devices.status import HEALTHY_REASON, REASON_LENGTH, UNHEALTHY_REASON, service_was_away
+from devices.status import (
+    HEALTHY_REASON,
+    NEVER_SEEN_REASON,
+    REASON_LENGTH,
+    UNHEALTHY_REASON,
+    service_was_away,
+)
 from devices.taking_in import Moment, take_in
 
 # How often the use of a key is noted; more often would be one more write for each check-in.
@@ -66,7 +72,7 @@ def check_in(
         "silent_at": moment.silent_at,
         "away_before": now - pace.interval,
         "bad_checks_for_error": settings.BAD_CHECKS_FOR_ERROR,
-        **_report_parameters(report),
+        **_report_parameters(report, now),
     }
     with connection.cursor() as cursor:
         cursor.execute(POSTGRESQL, parameters)
@@ -88,7 +94,7 @@ def _valid_keys(caller: Caller, now: datetime) -> QuerySet[DeviceCredential]:
     )
 
 
-def _report_parameters(report: Report | None) -> dict[str, Any]:
+def _report_parameters(report: Report | None, now: datetime) -> dict[str, Any]:
     is_check = report is not None
     report = report or Report()
     data = report.response_data
@@ -101,17 +107,19 @@ def _report_parameters(report: Report | None) -> dict[str, Any]:
         "response_data": None if data is None else orjson.dumps(data).decode(),
         "error_message": report.error_message,
         "healthy_reason": HEALTHY_REASON,
+        "never_seen_reason": NEVER_SEEN_REASON,
         "reason": (report.error_message or UNHEALTHY_REASON)[:REASON_LENGTH],
-        "firmware_version": report.firmware_version,
-        "config_version": report.config_version,
+        "firmware_version": report.firmware_version or None,
+        "config_version": report.config_version or None,
         "reported_at": report.reported_at,
+        "clipped_reported_at": report.reported_at_by(now),
     }
 
 
 def _compact(sql: str) -> str:
     """`sql` without comments and needless spaces."""
     lines = (line.partition("--")[0].strip() for line in sql.splitlines())
-    return re.sub(r" ?(=|<|>|\|\||,) ?", r"\1", " ".join(line for line in lines if line))
+    return re.sub(r" ?([=<>,()]|\|\|) ?", r"\1", " ".join(line for line in lines if line))
 
 
 # Kept short by `_compact`: psycopg parses a statement of more than 4,096 characters anew each
@@ -146,8 +154,8 @@ WITH given AS MATERIALIZED (
             SELECT FROM service_pulse
             WHERE grace_until > now OR beat_at < %(away_before)s::timestamptz
         ) AS was_silent,
-        CASE WHEN NOT is_check THEN bad_checks WHEN is_healthy THEN 0
-             ELSE bad_checks + 1 END AS bad_now
+        CASE WHEN is_check AND is_healthy THEN 0
+             ELSE bad_checks + is_check::integer END AS bad_now
     FROM caller, given
     WHERE lifecycle_state IN ('pending', 'active')
 ), derived AS (
@@ -174,10 +182,7 @@ WITH given AS MATERIALIZED (
     UPDATE devices d SET
         last_seen = GREATEST(d.last_seen, now),
         lifecycle_state = 'active',
-        -- Clipped to our clock: a device clock that once ran ahead must not make all that
-        -- follows late.
-        last_reported_at = CASE WHEN reported_at IS NULL THEN d.last_reported_at
-            ELSE GREATEST(d.last_reported_at, LEAST(reported_at, now)) END,
+        last_reported_at = GREATEST(d.last_reported_at, %(clipped_reported_at)s),
         last_check_healthy = CASE WHEN is_no_news OR NOT is_check
             THEN d.last_check_healthy ELSE is_healthy END,
         bad_checks = CASE WHEN is_no_news THEN d.bad_checks ELSE bad_now END,
@@ -185,27 +190,28 @@ WITH given AS MATERIALIZED (
         status_reason = reason_now,
         status_since = CASE WHEN flips THEN now ELSE d.status_since END,
         status_due_at = CASE
-            WHEN is_no_news THEN CASE WHEN was_silent OR d.status NOT IN ('online', 'error')
-                THEN d.status_due_at ELSE silent_at END
+            WHEN is_no_news AND (was_silent OR status_now NOT IN ('online', 'error'))
+                THEN d.status_due_at
             WHEN status_now = 'maintenance' THEN d.maintenance_until
             ELSE silent_at END,
-        firmware_version = CASE WHEN is_no_news THEN d.firmware_version
-            ELSE COALESCE(NULLIF(%(firmware_version)s, ''), d.firmware_version) END,
-        config_version = CASE WHEN is_no_news THEN d.config_version
-            ELSE COALESCE(NULLIF(%(config_version)s, ''), d.config_version) END
+        firmware_version = COALESCE(CASE WHEN NOT is_no_news THEN %(firmware_version)s END,
+            d.firmware_version),
+        config_version = COALESCE(CASE WHEN NOT is_no_news THEN %(config_version)s END,
+            d.config_version)
     FROM reasoned r
     WHERE d.id = r.id
 ), flipped AS (
     INSERT INTO device_status_changes (device_id, old_status, new_status, reason, evidence, at)
-    -- The silence that ends now, if no sweep has written it down yet.
-    SELECT id, status, 'offline', 'No check-in since '
-        || to_char(last_seen AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC.',
-        NULL, status_due_at AS flipped_at
-    FROM reasoned WHERE was_silent AND flips
-    UNION ALL
-    SELECT id, status_before, status_now, reason_now, (SELECT id FROM stored), now
-    FROM reasoned WHERE flips
-    ORDER BY flipped_at
+    SELECT id, was, became, why, evidence, at
+    FROM reasoned, LATERAL (VALUES
+        -- The silence that ends now, if no sweep has written it down yet.
+        (1, status, 'offline', COALESCE('No check-in since '
+            || to_char(last_seen AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC.',
+            %(never_seen_reason)s), NULL, status_due_at),
+        (2, status_before, status_now, reason_now, (SELECT id FROM stored), now)
+    ) AS change (step, was, became, why, evidence, at)
+    WHERE flips AND (was_silent OR step = 2)
+    ORDER BY step
 ), used AS (
     UPDATE device_credentials c SET last_used_at = now
     FROM reasoned r

@@ -38,6 +38,13 @@ class Report:
     config_version: str = ""
     reported_at: datetime | None = None
 
+    def reported_at_by(self, now: datetime) -> datetime | None:
+        """`reported_at`, clipped to our clock.
+
+        A device clock that once ran ahead must not make all that follows late.
+        """
+        return None if self.reported_at is None else min(self.reported_at, now)
+
 
 class FieldReader:
     """Reads typed values out of one JSON object and gathers what is wrong by field."""

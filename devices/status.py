@@ -35,7 +35,9 @@ class DerivedStatus:
     due_at: datetime | None
 
 
-def silent_reason(last_seen: datetime) -> str:
+def silent_reason(last_seen: datetime | None) -> str:
+    if last_seen is None:
+        return NEVER_SEEN_REASON
     return f"No check-in since {last_seen:{TIME_FORMAT}} UTC."
 
 
@@ -123,7 +125,7 @@ def status_expressions(
     is_due = Q(**{column("status_due_at", "__lte"): now}) & ~service_was_away(now, interval)
     ended = is_due & Q(**{column("status"): DeviceStatus.MAINTENANCE})
     is_heard = Q(**{column("last_seen", "__gt"): now - PATIENCE * interval})
-    never_seen = ended & Q(**{column("last_seen"): None})
+    is_unseen = Q(**{column("last_seen"): None})
     failing = ended & is_heard & Q(**{column("bad_checks", "__gte"): bad_checks_for_error})
     healthy = ended & is_heard
     silent_text = Concat(
@@ -134,7 +136,7 @@ def status_expressions(
     )
     return {
         "current_status": Case(
-            When(never_seen, then=Value(DeviceStatus.UNKNOWN)),
+            When(ended & is_unseen, then=Value(DeviceStatus.UNKNOWN)),
             When(failing, then=Value(DeviceStatus.ERROR)),
             When(healthy, then=Value(DeviceStatus.ONLINE)),
             When(is_due, then=Value(DeviceStatus.OFFLINE)),
@@ -142,7 +144,7 @@ def status_expressions(
             output_field=CharField(),
         ),
         "current_reason": Case(
-            When(never_seen, then=Value(NEVER_SEEN_REASON)),
+            When(is_due & is_unseen, then=Value(NEVER_SEEN_REASON)),
             When(failing, then=Value(UNHEALTHY_REASON)),
             When(healthy, then=Value(HEALTHY_REASON)),
             When(is_due, then=silent_text),

@@ -167,14 +167,11 @@ def advance(
         device=device,
         old_status=device.status,
         new_status=DeviceStatus.OFFLINE,
-        reason=silent_reason(device.last_seen) if device.last_seen else "",
+        reason=silent_reason(device.last_seen),
         at=device.status_due_at or now,
     )
     device.last_seen = max(device.last_seen or now, now)
-    if reported_at is not None:
-        # Clipped to our clock: a device clock that once ran ahead must not make all that
-        # follows late.
-        clipped = min(reported_at, now)
+    if report and (clipped := report.reported_at_by(now)):
         device.last_reported_at = max(device.last_reported_at or clipped, clipped)
     if is_late or is_repeat:
         if not was_silent and device.status in HEARD:

@@ -16,7 +16,7 @@ from devices.check_in import POSTGRESQL, Caller, check_in
 from devices.enums import DeviceStatus, LifecycleState
 from devices.models import Device, HealthCheck, StatusChange
 from devices.reports import Report
-from devices.status import HEALTHY_REASON, UNHEALTHY_REASON
+from devices.status import HEALTHY_REASON, NEVER_SEEN_REASON, UNHEALTHY_REASON
 from devices.tests.factories import make_credential, make_device
 from homepot.models import ServicePulse
 
@@ -131,6 +131,24 @@ CASES = [
         after=SEEN | {"status_since": NOW},
         changes=[
             ("online", "offline", "No check-in since 2026-06-01 11:00:00 UTC.", RECENTLY),
+            ("offline", "online", HEALTHY_REASON, NOW),
+        ],
+    ),
+    Case(
+        "comes back at the moment its silence was due",
+        device=SILENT | {"status_due_at": NOW},
+        after=SEEN | {"status_since": NOW},
+        changes=[
+            ("online", "offline", "No check-in since 2026-06-01 11:00:00 UTC.", NOW),
+            ("offline", "online", HEALTHY_REASON, NOW),
+        ],
+    ),
+    Case(
+        "comes back, of whom nobody knows when it was last seen",
+        device=SILENT | {"last_seen": None},
+        after=SEEN | {"status_since": NOW},
+        changes=[
+            ("online", "offline", NEVER_SEEN_REASON, RECENTLY),
             ("offline", "online", HEALTHY_REASON, NOW),
         ],
     ),

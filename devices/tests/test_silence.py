@@ -48,6 +48,11 @@ DUE_AGAIN = RECENTLY + 2.5 * TOLD
 CASES = [
     ("silent", ONLINE, OFFLINE),
     ("silent after an error", ONLINE | {"status": DeviceStatus.ERROR}, OFFLINE),
+    (
+        "silent, of whom nobody knows when it was last seen",
+        ONLINE | {"last_seen": None},
+        OFFLINE | {"status_reason": NEVER_SEEN_REASON},
+    ),
     ("just silent", ONLINE | {"status_due_at": NOW}, OFFLINE | {"status_since": NOW}),
     ("not silent yet", ONLINE | {"status_due_at": NOW + SECOND}, None),
     ("never due", ONLINE | {"status_due_at": None}, None),
