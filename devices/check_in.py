@@ -80,9 +80,9 @@ def check_in(
     return CheckedIn(*row) if row else None
 
 
-def is_known(caller: Caller, now: datetime) -> bool:
-    """Whether `caller` gave a valid key of its device."""
-    return _valid_keys(caller, now).exists()
+def lifecycle_state_of(caller: Caller, now: datetime) -> str | None:
+    """That of the device; None when `caller` gave no valid key of one."""
+    return _valid_keys(caller, now).values_list("device__lifecycle_state", flat=True).first()
 
 
 def _valid_keys(caller: Caller, now: datetime) -> QuerySet[DeviceCredential]:

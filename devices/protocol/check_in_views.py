@@ -14,7 +14,8 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 
 from accounts.keys import digest_of
-from devices.check_in import Caller, CheckedIn, check_in, is_known
+from devices.check_in import Caller, CheckedIn, check_in, lifecycle_state_of
+from devices.enums import SPEAKING
 from devices.pace import pace
 from devices.protocol.authentication import (
     AUTHENTICATE,
@@ -38,19 +39,18 @@ def agent_view(handle: Callable[[HttpRequest, Caller], dict[str, Any]]) -> View:
     @wraps(handle)
     def view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
-            if request.method != "POST":
-                raise exceptions.MethodNotAllowed(request.method or "")
             caller = _caller(request)
             try:
+                if request.method != "POST":
+                    raise exceptions.MethodNotAllowed(request.method or "")
                 answer = handle(request, caller)
-            except (
-                exceptions.ValidationError,
-                exceptions.ParseError,
-                exceptions.PermissionDenied,
-            ):
-                # Whoever sends nonsense under a wrong key hears of the key first.
-                if not is_known(caller, timezone.now()):
-                    raise exceptions.AuthenticationFailed(UNKNOWN_DEVICE) from None
+            except exceptions.AuthenticationFailed:
+                raise
+            except exceptions.APIException:
+                # Who may not speak hears of that first, whatever else is wrong.
+                lifecycle_state = lifecycle_state_of(caller, timezone.now())
+                if lifecycle_state not in SPEAKING:
+                    raise _refusal(lifecycle_state) from None
                 raise
         except (exceptions.APIException, DatabaseError, InterfaceError) as error:
             if isinstance(error, exceptions.AuthenticationFailed | exceptions.NotAuthenticated):
@@ -72,11 +72,16 @@ def _caller(request: HttpRequest) -> Caller:
 def _take_in(caller: Caller, report: Report | None) -> tuple[CheckedIn, dict[str, Any]]:
     told, now = pace.told(), timezone.now()
     taken = check_in(caller, report, told=told, now=now)
-    if taken is None:
-        raise exceptions.AuthenticationFailed(UNKNOWN_DEVICE)
-    if taken.status is None:
-        raise exceptions.PermissionDenied(NOT_SPEAKING.format(taken.lifecycle_state))
+    if taken is None or taken.status is None:
+        raise _refusal(None if taken is None else taken.lifecycle_state)
     return taken, {"server_time": now, "next_check_in_seconds": round(told.total_seconds())}
+
+
+def _refusal(lifecycle_state: str | None) -> exceptions.APIException:
+    """Why a device in this state may not speak; None: the caller is no device."""
+    if lifecycle_state is None:
+        return exceptions.AuthenticationFailed(UNKNOWN_DEVICE)
+    return exceptions.PermissionDenied(NOT_SPEAKING.format(lifecycle_state))
 
 
 @agent_view

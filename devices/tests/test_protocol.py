@@ -81,14 +81,30 @@ def test_bad_check_ins_are_refused_by_field(body, field):
     assert not HealthCheck.objects.exists()
 
 
-def test_bad_body_under_a_wrong_key_is_a_wrong_key():
-    api = APIClient()
-    api.credentials(HTTP_X_DEVICE_ID="till-none", HTTP_X_API_KEY="hpd_wrong")
-    bad = api.generic("POST", "/api/v1/agent/check-in", b"{", content_type="application/json")
-    good = api.post("/api/v1/agent/check-in", {})
-    assert bad.status_code == good.status_code == 401
-    assert bad.json() == good.json()
-    assert good["WWW-Authenticate"].startswith("ApiKey ")
+@pytest.mark.parametrize("path", ["agent/check-in", "agent/heartbeat", "agent/telemetry"])
+@pytest.mark.parametrize(
+    ("method", "body", "headers"),
+    [
+        ("POST", b"{", {}),
+        ("POST", b'{"device_id": "till-other", "cpu_usage": "x", "is_healthy": 7}', {}),
+        ("POST", b"{}", {"CONTENT_LENGTH": str(10**9)}),
+        ("PUT", b"{}", {}),
+    ],
+    ids=["no JSON", "bad fields", "too large", "wrong method"],
+)
+def test_who_may_not_speak_hears_of_that_before_all_else(path, method, body, headers):
+    suspended = client_of(make_device(lifecycle_state=LifecycleState.SUSPENDED))
+    nobody = APIClient()
+    nobody.credentials(HTTP_X_DEVICE_ID="till-none", HTTP_X_API_KEY="hpd_wrong")
+    for agent, status, detail in (
+        (suspended, 403, "This device is suspended; it may not speak."),
+        (nobody, 401, "The device id or its key is not valid."),
+    ):
+        answer = agent.generic(
+            method, f"/api/v1/{path}", body, content_type="application/json", **headers
+        )
+        assert (answer.status_code, answer.json()["detail"]) == (status, detail)
+    assert answer["WWW-Authenticate"].startswith("ApiKey ")
 
 
 def test_unknown_id_and_wrong_key_answer_the_same():
