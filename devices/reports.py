@@ -1,7 +1,7 @@
 """What devices say of themselves, read leniently and kept within what both databases hold.
 
-Unknown fields are ignored, null means absent, over-long text is clipped; a value of another
-kind is refused by field.
+Unknown fields are ignored, null and unusable times mean absent, over-long text is clipped; any
+other value of another kind is refused by field.
 """
 
 from __future__ import annotations
@@ -95,13 +95,15 @@ class FieldReader:
         return str(value)[:length]
 
     def time(self, name: str) -> datetime | None:
-        value = self.data.get(name)
-        if value is None:
-            return None
+        """None also for what is no time, has no offset or lies far off.
+
+        A till whose clock lost its battery must not fall silent for it.
+        """
+        value: Any = self.data.get(name)
         try:
             return _time_field.to_internal_value(value)
-        except ValidationError as error:
-            return self._refuse(name, str(error.detail[0]), None)  # type: ignore[index]
+        except ValidationError:
+            return None
 
     def check(self, name: str, value: str, validate: Callable[[str], None]) -> None:
         """Note what `validate` raises about `value`."""

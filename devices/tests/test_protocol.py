@@ -68,8 +68,6 @@ def test_empty_bodies_are_taken(path, body):
         (b'{"response_time_ms": 4294967296}', "response_time_ms"),
         (b'{"status_code": 99}', "status_code"),
         (b'{"error_message": {"a": 1}}', "error_message"),
-        (b'{"reported_at": "2026-01-01T00:00:00"}', "reported_at"),
-        (b'{"reported_at": 5}', "reported_at"),
         (b"[]", "non_field_errors"),
     ],
 )
@@ -79,6 +77,25 @@ def test_bad_check_ins_are_refused_by_field(body, field):
     assert (answer.status_code, list(answer.json()["errors"])) == (400, [field])
     assert answer["Content-Type"] == "application/problem+json"
     assert not HealthCheck.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "time",
+    ["1970-01-01T00:00:00Z", "3000-01-01T00:00:00Z", "2026-01-01T00:00:00", "now", 5, [], {}, ""],
+    ids=str,
+)
+def test_unusable_times_of_devices_count_as_not_told(time):
+    agent = client_of(make_device())
+    answers = [
+        agent.post("/api/v1/agent/check-in", {"reported_at": time}),
+        agent.post("/api/v1/agent/check-ins", {"check_ins": [{"reported_at": time}] * 2}),
+        agent.post("/api/v1/agent/telemetry", {"cpu_usage": 1, "timestamp": time}),
+        agent.post("/api/v1/agent/heartbeat", {"timestamp": time}),
+    ]
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert answers[1].json() == {"accepted": 2, "rejected": []}
+    assert set(HealthCheck.objects.values_list("reported_at", flat=True)) == {None}
+    assert HealthCheck.objects.count() == 4
 
 
 @pytest.mark.parametrize("path", ["agent/check-in", "agent/heartbeat", "agent/telemetry"])
