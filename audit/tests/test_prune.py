@@ -11,6 +11,9 @@ from django.test.utils import CaptureQueriesContext
 from audit import services, triggers
 from audit.enums import AuditEvent
 from audit.models import AuditLog
+from homepot.testing.guides import run_shell, shell_of
+from homepot.testing.processes import database_url
+from homepot.testing.project import copy_project
 
 pytestmark = pytest.mark.django_db
 
@@ -138,3 +141,12 @@ def test_failed_step_leaves_rows_and_triggers():
     with pytest.raises(IntegrityError), transaction.atomic():
         AuditLog.objects.all().delete()
     assert AuditLog.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_prune_as_the_guide_says(tmp_path):
+    make_rows(3, created_at=datetime(2024, 12, 31, tzinfo=UTC))
+    project = copy_project(tmp_path / "project")
+    script = shell_of("docs/security.md#how-long-it-is-kept")
+    ran = run_shell(script, folder=project, DATABASE__URL=database_url())
+    assert ran.stdout == "Removed 3 rows made before 2025-01-01.\n", ran.stderr

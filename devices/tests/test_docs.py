@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-from pathlib import Path
 
 import pytest
-from django.conf import settings
 from django.core.management import call_command
 
 from accounts.enums import Role
 from accounts.tests.factories import make_api_key, make_user
-
-GUIDE = Path(settings.BASE_DIR) / "docs" / "devices.md"
+from homepot.testing.guides import run_shell, shell_of
 
 
 # A server in another thread sees only what was committed.
@@ -23,18 +18,10 @@ GUIDE = Path(settings.BASE_DIR) / "docs" / "devices.md"
 def test_walk_through(live_server, settings, tmp_path):
     settings.CHECK_IN_SECONDS = 1
     call_command("loaddata", "seed", verbosity=0)
-    script = "\n".join(re.findall(r"```sh\n(.*?)```", GUIDE.read_text(), re.DOTALL))
     key = make_api_key(make_user(role=Role.OPERATOR))
 
-    ran = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
-        cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], "BASE": live_server.url, "KEY": key},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    script = shell_of("docs/devices.md#a-walk-through")
+    ran = run_shell(script, folder=tmp_path, BASE=live_server.url, KEY=key)
 
     assert ran.returncode == 0, ran.stderr
     seen = {

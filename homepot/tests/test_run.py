@@ -6,10 +6,8 @@ import json
 import re
 import shutil
 import signal
-import site
 import socket
 import stat
-import venv
 from contextlib import closing
 from functools import partial
 from http.cookiejar import CookieJar
@@ -17,24 +15,18 @@ from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, Request, build_opener, urlopen
 
 import pytest
-from django.conf import settings
 
+from homepot.testing.project import copy_project
 from homepot.tests.conftest import assert_refused, run_python
 
-LEFT_OUT = shutil.ignore_patterns(".*", "data", "staticfiles", "__pycache__", "docs")
 RUN = ("-m", "scripts.run")
 READY = "HOMEPOT is running"
 
 
 @pytest.fixture
 def project(tmp_path):
-    """A copy with a `.venv` that finds this environment's packages and counts as installed."""
-    copy = tmp_path / "project"
-    shutil.copytree(settings.BASE_DIR, copy, ignore=LEFT_OUT)
-    shutil.copy(settings.BASE_DIR / ".env.example", copy)
-    venv.create(copy / ".venv", symlinks=True, with_pip=False)
-    packages = next((copy / ".venv" / "lib").glob("python3.*")) / "site-packages"
-    (packages / "borrowed.pth").write_text("\n".join(site.getsitepackages()))
+    """A copy whose `.venv` counts as installed."""
+    copy = copy_project(tmp_path / "project")
     run_python(
         "-c",
         "from scripts import environment as e;"
