@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -18,7 +17,8 @@ from devices.enums import DeviceStatus
 from devices.models import Device, HealthCheck, StatusChange
 from devices.reports import Report
 from devices.status import UNHEALTHY_REASON, derive_status, silent_reason
-from homepot.bulk import insert_rows, update_rows
+from homepot.bulk import find_stored, insert_rows, update_rows
+from homepot.errors import violated_columns
 
 # What a report writes of its device.
 MOVED_COLUMNS = (
@@ -46,6 +46,8 @@ CHECK_COLUMNS = (
     "reported_at",
     "reported_by",
 )
+# What tells a check from others.
+CHECK_KEY = ("device", "reported_at")
 CHANGE_COLUMNS = ("device", "old_status", "new_status", "reason", "evidence", "at")
 # In these, silence is news.
 HEARD = (DeviceStatus.ONLINE, DeviceStatus.ERROR)
@@ -91,12 +93,12 @@ def take_in_many(
     status change at most, from what it was to what it became.
     """
     in_order = sorted(reports, key=lambda pair: pair[1].reported_at or moment.now)
-    stored_before: set[Any] = set(
-        HealthCheck.objects.filter(
-            device__in={device.pk for device, _ in in_order},
-            reported_at__in={report.reported_at for _, report in in_order},
-        ).values_list("device", "reported_at")
-    )
+    reported = [
+        (device.pk, report.reported_at) for device, report in in_order if report.reported_at
+    ]
+    stored_before: set[tuple[int, datetime | None]] = {
+        reported[place] for place in find_stored(HealthCheck, CHECK_KEY, reported)
+    }
     fresh: list[tuple[Device, Report]] = []
     changes: dict[int, list[StatusChange]] = {}
     last_fresh: dict[int, int] = {}
@@ -223,7 +225,9 @@ def _store_check(device: Device, report: Report, moment: Moment) -> HealthCheck 
     try:
         with transaction.atomic():
             check.save(force_insert=True)
-    except IntegrityError:
+    except IntegrityError as error:
+        if violated_columns(error) != ("device_id", "reported_at"):
+            raise
         return None
     return check
 

@@ -53,6 +53,26 @@ def update_rows(
         cursor.execute(sql, [_as_json(fields, rows)])
 
 
+def find_stored(
+    model: type[models.Model], columns: Sequence[str], keys: Sequence[Sequence[Any]]
+) -> list[int]:
+    """Which of `keys`, values of `columns`, some row has: their places in `keys`.
+
+    Asks for each pair, where two IN lists would find every device with every time.
+    """
+    fields: list[Any] = [model._meta.get_field(name) for name in columns]
+    table = _quoted(model._meta.db_table)
+    is_same = " AND ".join(f"{table}.{_quoted(field.column)} = {_value(field)}" for field in fields)
+    sql = (
+        f"SELECT {_position()} FROM {_source()} "  # noqa: S608
+        f"WHERE EXISTS (SELECT 1 FROM {table} WHERE {is_same})"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [_as_json(fields, keys)])
+        first = 1 if connection.vendor == "postgresql" else 0
+        return [position - first for (position,) in cursor.fetchall()]
+
+
 def _quoted(name: str) -> str:
     return connection.ops.quote_name(name)
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from psycopg._queries import MAX_CACHED_STATEMENT_LENGTH
 
 from accounts.keys import digest_of
@@ -17,6 +17,7 @@ from devices.enums import DeviceStatus, LifecycleState
 from devices.models import Device, HealthCheck, StatusChange
 from devices.reports import Report
 from devices.status import HEALTHY_REASON, NEVER_SEEN_REASON, UNHEALTHY_REASON
+from devices.taking_in import Moment, take_in
 from devices.tests.factories import make_credential, make_device
 from homepot.models import ServicePulse
 
@@ -307,6 +308,16 @@ def test_a_report_sent_again_is_one_check():
     device.refresh_from_db()
     assert HealthCheck.objects.count() == 1
     assert (device.bad_checks, device.last_seen) == (1, NOW + timedelta(seconds=2))
+
+
+def test_only_a_check_that_was_sent_again_counts_as_one():
+    device = make_device()
+    out_of_range = Report(status_code=7, reported_at=RECENTLY)
+    moment = Moment(now=NOW, silent_at=SILENT_AT)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        take_in(device, out_of_range, moment, service_was_away=False)
+    assert take_in(device, Report(reported_at=RECENTLY), moment, service_was_away=False)
+    assert take_in(device, Report(reported_at=RECENTLY), moment, service_was_away=False) is None
 
 
 def test_stored_check_keeps_what_was_reported():

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from devices.models import HealthCheck
 from devices.tests.factories import make_device, make_health_check
-from homepot.bulk import insert_rows, update_rows
+from homepot.bulk import find_stored, insert_rows, update_rows
 
 pytestmark = pytest.mark.django_db
 
@@ -47,6 +47,18 @@ def test_update_rows_takes_one_statement_and_leaves_others(count_statements):
         "is_healthy", "response_time_ms", "checked_at"
     )
     assert list(after) == [(False, None, AT), (True, 1, checks[1].checked_at), (True, 7, AT)]
+
+
+def test_find_stored_asks_for_each_pair(count_statements):
+    first, second = make_device(), make_device()
+    later = AT + timedelta(microseconds=1)
+    make_health_check(device=first, reported_at=AT)
+    make_health_check(device=second, reported_at=later)
+    make_health_check(device=second, reported_at=None)
+    keys = [(second.pk, AT), (first.pk, AT), (first.pk, later), (second, later), (first.pk, AT)]
+    with count_statements(2):
+        assert sorted(find_stored(HealthCheck, ("device", "reported_at"), keys)) == [1, 3, 4]
+        assert find_stored(HealthCheck, ("device", "reported_at"), []) == []
 
 
 COLUMNS_WITH_ENDPOINT = (*COLUMNS, "endpoint")
