@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import BigIntegerField, Max, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models import BigIntegerField, Max, Min, Model, OuterRef, Q, QuerySet, Subquery
 
 from devices.models import (
     Device,
@@ -25,7 +25,7 @@ from devices.rollups import roll_up_steps
 from devices.status import PATIENCE, service_was_away
 from devices.taking_in import HEARD
 from homepot.bulk import insert_rows, update_rows
-from homepot.sweeps import run_steps
+from homepot.sweeps import move_mark, read_mark, run_steps
 
 # Devices whose status is moved in one transaction.
 FLIPS_AT_ONCE = 500
@@ -88,12 +88,9 @@ def roll_up_health_checks(now: datetime) -> int:
 def prune_health_checks(now: datetime) -> int:
     """Delete old checks that are part of the sums, but for the latest of each device."""
     progress = RollupProgress.objects.filter(pk=1).values_list("rolled_up_to", flat=True)
-    latest = HealthCheck.objects.filter(device=OuterRef("device")).order_by("-checked_at", "-pk")
-    # Looked up for each row, by the index of its device. Asked whether a later one exists,
-    # PostgreSQL sometimes reads the whole table for a few rows.
-    may_go = ~Q(pk=Subquery(latest.values("pk")[:1]))
     steps = _prune(
-        HealthCheck.objects.filter(may_go),
+        "prune_health_checks",
+        _all_but_latest(HealthCheck, "checked_at"),
         "checked_at",
         _history_begins(now),
         up_to=progress.first() or 0,
@@ -103,7 +100,8 @@ def prune_health_checks(now: datetime) -> int:
 
 def prune_device_events(now: datetime) -> int:
     """Delete old events."""
-    return run_steps(_prune(DeviceEvent.objects.all(), "at", _history_begins(now)))
+    events = DeviceEvent.objects.all()
+    return run_steps(_prune("prune_device_events", events, "at", _history_begins(now)))
 
 
 def prune_site_minutes(now: datetime) -> int:
@@ -111,20 +109,34 @@ def prune_site_minutes(now: datetime) -> int:
 
     Kept as long as those by hour, they would be the largest table by far.
     """
-    return run_steps(_prune(SiteMinute.objects.all(), "minute", _history_begins(now)))
+    minutes = SiteMinute.objects.all()
+    return run_steps(_prune("prune_site_minutes", minutes, "minute", _history_begins(now)))
 
 
 def prune_health_rollups(now: datetime) -> int:
     """Delete old sums by hour."""
-    before = now - timedelta(days=settings.ROLLUP_DAYS)
-    return run_steps(_prune(HealthRollup.objects.all(), "hour", before))
+    rollups = HealthRollup.objects.all()
+    return run_steps(_prune("prune_health_rollups", rollups, "hour", _rollups_begin(now)))
 
 
 def _history_begins(now: datetime) -> datetime:
     return now - timedelta(days=settings.HISTORY_DAYS)
 
 
+def _rollups_begin(now: datetime) -> datetime:
+    return now - timedelta(days=settings.ROLLUP_DAYS)
+
+
+def _all_but_latest(model: type[Model], time_column: str) -> QuerySet[Any]:
+    rows = model._default_manager
+    # Looked up for each row, by the index of its device. Asked whether a later one exists,
+    # PostgreSQL sometimes reads the whole table for a few rows.
+    latest = rows.filter(device=OuterRef("device")).order_by(f"-{time_column}", "-pk")
+    return rows.filter(~Q(pk=Subquery(latest.values("pk")[:1])))
+
+
 def _prune(
+    sweep: str,
     rows: QuerySet[Any],
     time_column: str,
     before: datetime,
@@ -134,9 +146,12 @@ def _prune(
     """Delete those of `rows` that are older than `before`, by id up to `up_to`; yield how many.
 
     Walks the table by id, by which rows are about as old as they come, and ends where none is
-    old: it never looks for old rows among the young.
+    old: it never looks for old rows among the young. The next run of `sweep` goes on where
+    this one stopped, or it would not get past what has to stay; after the end it begins
+    again, for what had to stay then may go now.
     """
-    above = 0
+    sweep = f"{__name__}.{sweep}"
+    above = read_mark(sweep)
     while True:
         window = (
             rows.model.objects.filter(pk__gt=above, pk__lte=up_to)
@@ -144,9 +159,13 @@ def _prune(
             .values("pk", time_column)[:PRUNED_AT_ONCE]
             .aggregate(last=Max("pk"), oldest=Min(time_column))
         )
-        if window["last"] is None or window["oldest"] >= before:
+        last = window["last"]
+        if last is None or window["oldest"] >= before:
+            move_mark(sweep, above, 0)
             return
         # No second upper end beside `last`: SQLite might go by the other.
-        old = rows.filter(pk__gt=above, pk__lte=window["last"], **{f"{time_column}__lt": before})
-        yield old.delete()[0]
-        above = window["last"]
+        old = rows.filter(pk__gt=above, pk__lte=last, **{f"{time_column}__lt": before})
+        count = old.delete()[0]
+        move_mark(sweep, above, last)
+        yield count
+        above = last

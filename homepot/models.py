@@ -55,6 +55,8 @@ class Sweep(models.Model):
     # Empty when the last run succeeded.
     last_error = models.TextField(blank=True)
     runs = models.PositiveBigIntegerField(default=0)
+    # For a sweep that walks a table by id: where its next run goes on.
+    mark = models.PositiveBigIntegerField(default=0)
 
     class Meta:
         db_table = "sweeps"

@@ -52,6 +52,16 @@ def run_steps(steps: Iterable[int]) -> int:
     return done
 
 
+def read_mark(name: str) -> int:
+    """Where the walk of the sweep `name` goes on: 0, its beginning, before its first run."""
+    return Sweep.objects.filter(name=name).values_list("mark", flat=True).first() or 0
+
+
+def move_mark(name: str, was: int, becomes: int) -> None:
+    """Let the walk of the sweep `name` go on elsewhere, unless another run moved it meanwhile."""
+    Sweep.objects.filter(name=name, mark=was).update(mark=becomes)
+
+
 def run_sweep(name: str, holder: str, *, even_if_early: bool = False) -> bool:
     """Run the sweep `name` and note what came of it; False when it is not its turn.
 

@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+import homepot.sweeps
 from devices import sweeps
 from devices.enums import DeviceStatus, EventKind
 from devices.models import (
@@ -28,6 +29,7 @@ from devices.sweeps import (
     roll_up_health_checks,
 )
 from devices.tests.factories import make_device, make_health_check
+from homepot.models import Sweep
 from homepot.testing.threads import run_together
 from sites.tests.factories import make_site
 
@@ -112,6 +114,7 @@ def test_two_workers_at_once_prune_each_row_once(monkeypatch):
             for _ in range(200)
         )
     roll_up_all()
+    Sweep.objects.create(name="devices.sweeps.prune_health_checks")
     counts = run_together(*[partial(prune_health_checks, NOW)] * 2)
     assert sum(counts) == 597
     assert HealthCheck.objects.count() == 3
@@ -154,3 +157,23 @@ def test_status_changes_stay():
     for prune in (prune_health_checks, prune_device_events, prune_health_rollups):
         assert prune(NOW) == 0
     assert StatusChange.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_runs_go_on_where_the_last_one_stopped(monkeypatch):
+    monkeypatch.setattr(sweeps, "PRUNED_AT_ONCE", 10)
+    monkeypatch.setattr(homepot.sweeps, "RUN_SECONDS", 0)  # each run takes one step
+    Sweep.objects.create(name="devices.sweeps.prune_health_checks")
+    silent = [make_device() for _ in range(25)]
+    kept = [check for device in silent for check in make_checks(device, 9 * DAY)]
+    make_checks(make_device(), *[8 * DAY] * 8, DAY)
+    roll_up_all()
+
+    # What has to stay fills two steps and a half.
+    assert [prune_health_checks(NOW) for _ in range(4)] == [0, 0, 5, 3]
+
+    # A new one lets an old one go, also behind the mark.
+    make_checks(silent[0], SECOND)
+    assert sum(prune_health_checks(NOW) for _ in range(4)) == 1
+    assert not HealthCheck.objects.filter(pk=kept[0].pk).exists()
+    assert HealthCheck.objects.filter(checked_at__lt=NOW - 7 * DAY).count() == 24
