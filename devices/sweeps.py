@@ -119,6 +119,12 @@ def prune_health_rollups(now: datetime) -> int:
     return run_steps(_prune("prune_health_rollups", rollups, "hour", _rollups_begin(now)))
 
 
+def prune_status_changes(now: datetime) -> int:
+    """Delete old changes of status, but for the latest of each device."""
+    changes = _all_but_latest(StatusChange, "at")
+    return run_steps(_prune("prune_status_changes", changes, "at", _rollups_begin(now)))
+
+
 def _history_begins(now: datetime) -> datetime:
     return now - timedelta(days=settings.HISTORY_DAYS)
 

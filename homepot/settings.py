@@ -247,7 +247,8 @@ CHECK_IN_SECONDS = env.int("DEVICES__CHECK_IN_SECONDS", default=60)
 # Unhealthy checks in a row that make a device's status `error`; more damp flapping.
 BAD_CHECKS_FOR_ERROR = env.int("DEVICES__BAD_CHECKS_FOR_ERROR", default=1)
 KEY_OVERLAP_HOURS = env.int("DEVICES__KEY_OVERLAP_HOURS", default=24)
-# How long single checks, their sums by minute and events are kept, and sums by hour.
+# How long single checks, their sums by minute and events are kept; and how long sums by hour and
+# changes of status.
 HISTORY_DAYS = env.int("DEVICES__HISTORY_DAYS", default=7)
 ROLLUP_DAYS = env.int("DEVICES__ROLLUP_DAYS", default=400)
 for name, number in (
@@ -285,6 +286,7 @@ SWEEPS: dict[str, float] = {
     "devices.sweeps.prune_device_events": 60,
     "devices.sweeps.prune_site_minutes": 60,
     "devices.sweeps.prune_health_rollups": 60,
+    "devices.sweeps.prune_status_changes": 60,
 }
 # How long a worker that was killed in the middle of a sweep keeps others from it.
 SWEEP_LEASE_SECONDS = 15

@@ -26,6 +26,7 @@ from devices.sweeps import (
     prune_health_checks,
     prune_health_rollups,
     prune_site_minutes,
+    prune_status_changes,
     roll_up_health_checks,
 )
 from devices.tests.factories import make_device, make_health_check
@@ -146,17 +147,25 @@ def test_old_sums_go():
 
 
 @pytest.mark.django_db
-def test_status_changes_stay():
-    device = make_device()
-    StatusChange.objects.create(
-        device=device,
-        old_status=DeviceStatus.UNKNOWN,
-        new_status=DeviceStatus.ONLINE,
-        at=NOW - 1000 * DAY,
-    )
-    for prune in (prune_health_checks, prune_device_events, prune_health_rollups):
-        assert prune(NOW) == 0
-    assert StatusChange.objects.count() == 1
+def test_old_status_changes_go_and_the_latest_of_each_device_stays():
+    flapping, steady = make_device(), make_device()
+    kept = []
+    for device, *ages in (
+        (flapping, 401 * DAY, 400 * DAY + SECOND, 400 * DAY, DAY),
+        (steady, 900 * DAY, 800 * DAY, 800 * DAY),
+    ):
+        changes = [
+            StatusChange.objects.create(
+                device=device,
+                old_status=DeviceStatus.UNKNOWN,
+                new_status=DeviceStatus.ONLINE,
+                at=NOW - age,
+            )
+            for age in ages
+        ]
+        kept += changes[2:]
+    assert prune_status_changes(NOW) == 4
+    assert set(StatusChange.objects.all()) == set(kept)
 
 
 @pytest.mark.django_db
