@@ -12,6 +12,7 @@ from django.utils import timezone
 from accounts.models import User
 from audit import services as audit
 from audit.enums import AuditEvent
+from devices.due import settle
 from devices.enums import DeviceStatus, DeviceType, LifecycleState
 from devices.errors import DeviceNotSuspendedError, DeviceSuspendedError
 from devices.models import Device, StatusChange
@@ -86,6 +87,7 @@ def update_device(*, device: Device, actor: User | None, **fields: Any) -> Devic
 def retire_device(*, device: Device, actor: User | None) -> None:
     """Take a device out of use; its history stays. Raises DeviceRetiredError if it is already."""
     locked = lock_active_device(device)
+    settle(locked, timezone.now())
     changes = update_row(
         locked,
         {"lifecycle_state": LifecycleState.RETIRED, "is_active": False, "status_due_at": None},
@@ -132,12 +134,13 @@ def re_enrol_device(*, device: Device, actor: User | None) -> tuple[Device, str]
     """
     lock_active_site(device.site)
     locked = lock_device(device)
+    now = timezone.now()
+    settle(locked, now)
     with refuse_duplicates(
         name=f"The site has another device named {locked.name!r} now; rename that one first."
     ):
         changes = update_row(locked, {"lifecycle_state": LifecycleState.PENDING, "is_active": True})
     # What the machine before it told, and when by its clock, says nothing of this one.
-    now = timezone.now()
     never = {"last_seen": None, "last_reported_at": None, "last_check_healthy": None}
     update_row(locked, {**never, "bad_checks": 0})
     unheard = DerivedStatus(DeviceStatus.UNKNOWN, NEVER_SEEN_REASON, None)
@@ -191,6 +194,7 @@ def set_maintenance(*, device: Device, until: datetime | None, actor: User | Non
     was = locked.maintenance_until
     if (was if was and was > now else None) == until:
         return locked
+    settle(locked, now)
     patience = pace.patience(pace.interval)
     silent_at = locked.last_seen + patience if locked.last_seen else None
     if silent_at and is_service_away(now, pace.interval):

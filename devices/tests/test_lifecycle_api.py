@@ -77,7 +77,7 @@ def test_a_replaced_machine_does_not_inherit_the_faults_of_the_old_one(operator)
         last_seen=now,
         last_reported_at=now + timedelta(days=1),
         bad_checks=7,
-        status_due_at=now,
+        status_due_at=now + timedelta(minutes=1),
     )
 
     answer = operator.post(path_of(device, "re-enrol")).json()

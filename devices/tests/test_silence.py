@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from accounts.keys import digest_of
-from devices import sweeps
+from devices import services, sweeps
 from devices.check_in import Caller, check_in
 from devices.enums import DeviceStatus, DeviceType, LifecycleState
 from devices.models import Device, StatusChange
@@ -25,6 +25,7 @@ from sites.tests.factories import make_site
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
+DAY = timedelta(days=1)
 TOLD = 60 * SECOND
 AGO = NOW - 3600 * SECOND
 RECENTLY = NOW - 50 * SECOND
@@ -213,6 +214,36 @@ def test_a_device_that_is_checking_in_is_not_waited_for():
     assert mark_silent_devices(NOW) == 0
     busy.refresh_from_db()
     assert busy.status == DeviceStatus.ONLINE
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("change", "becomes"),
+    [
+        (partial(services.set_maintenance, until=NOW + 10_000 * DAY), "maintenance"),
+        (services.re_enrol_device, "unknown"),
+        (services.retire_device, "offline"),
+    ],
+    ids=["maintenance", "re-enrolment", "retirement"],
+)
+def test_what_staff_change_first_writes_the_silence_down_once(change, becomes, monkeypatch):
+    monkeypatch.setattr(sweeps, "FLIPS_AT_ONCE", 1)
+    devices = make_fleet(10)
+
+    def change_all() -> int:
+        for device in devices:
+            change(device=device, actor=None)
+        return 0
+
+    run_together(change_all, partial(mark_silent_devices, NOW))
+
+    for device in devices:
+        silence, *further = StatusChange.objects.filter(device=device).order_by("id")
+        assert (silence.old_status, silence.new_status) == ("online", "offline")
+        assert (silence.reason, silence.at) == (SILENT_REASON, RECENTLY)
+        moves = [(change.old_status, change.new_status) for change in further]
+        assert moves == ([("offline", becomes)] if becomes != "offline" else [])
+    assert set(Device.objects.values_list("status", flat=True)) == {becomes}
 
 
 @pytest.mark.django_db
