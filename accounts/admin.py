@@ -134,16 +134,8 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc]
             key = services.create_api_key(
                 user=user, actor=request.user, expires_at=form.expires_at()
             )
-            return self.confirmation(
-                request,
-                title=f"API key of {user}",
-                question=(
-                    "This is the only time it can be seen: copy it now, to where it will be used. "
-                    "Programs send it as the header X-API-Key."
-                ),
-                submit_text="",
-                obj=user,
-                key=key,
+            return self.key_page(
+                request, user, key, "Programs send it as the header X-API-Key: copy it there now."
             )
         question = "Programs sign in with it and may do what the account may do."
         if user.api_key:

@@ -22,6 +22,7 @@ from devices import services
 from devices.enums import DeviceStatus, LifecycleState
 from devices.models import Device, HealthCheck
 from homepot.admin import (
+    Command,
     DateRangeFilter,
     InUseFilter,
     LongTableAdmin,
@@ -140,10 +141,18 @@ class DeviceAdmin(RetirableModelAdmin):
         "created_at",
         "updated_at",
     )
-    retiring_means = (
-        "A retired device is out of use for good: it can no longer check in, cannot be changed "
-        "and is left out of lists and counts. Its history stays, and its name is free again."
+    retiring = Command(
+        title="Retire",
+        means=(
+            "A retired device is out of use for good: it can no longer check in, cannot be changed "
+            "and is left out of lists and counts. Its history stays, and its name is free again."
+        ),
+        done="Retired",
+        run=lambda device, actor: services.retire_device(device=device, actor=actor),
+        is_dangerous=True,
+        is_offered=lambda device: device.is_active,
     )
+    commands = {"retire": retiring}
     empty_means = "Devices enrol themselves, or are added here."
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -158,9 +167,6 @@ class DeviceAdmin(RetirableModelAdmin):
 
     def update_object(self, request: Any, obj: Device, fields: dict[str, Any]) -> Device:
         return services.update_device(device=obj, actor=request.user, **fields)
-
-    def retire_object(self, request: Any, obj: Device) -> None:
-        services.retire_device(device=obj, actor=request.user)
 
     @display(description="Device", ordering="name", header=True)
     def terminal(self, device: Device) -> tuple[str, str]:

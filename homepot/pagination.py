@@ -61,6 +61,30 @@ class Cursor:
         raise ValidationError({"cursor": ["This is no cursor of this list."]})
 
 
+def rows_from(
+    queryset: QuerySet, column: str, is_descending: bool, cursor: Cursor | None
+) -> QuerySet:
+    """`queryset` in the order of `column` and id, from `cursor` on, away from where it looks."""
+    goes_down = is_descending != (cursor is not None and cursor.is_reverse)
+    ordered = queryset.order_by(*(f"-{part}" if goes_down else part for part in (column, "pk")))
+    if cursor is None:
+        return ordered
+    compare = TupleLessThan if goes_down else TupleGreaterThan
+    return ordered.filter(compare(Tuple(F(column), F("pk")), (cursor.value, cursor.pk)))
+
+
+def page_of(rows: list[Any], limit: int, cursor: Cursor | None) -> tuple[list[Any], bool, bool]:
+    """The page among the first `limit` + 1 `rows_from` somewhere, in the order of the list.
+
+    Also whether there are rows before it, and after it.
+    """
+    has_more = len(rows) > limit
+    rows = rows[:limit]
+    if cursor is not None and cursor.is_reverse:
+        return rows[::-1], has_more, True
+    return rows, cursor is not None, has_more
+
+
 class KeysetPagination(BasePagination):
     """`limit`, `cursor`, `ordering` and `count` of one list.
 
@@ -82,26 +106,13 @@ class KeysetPagination(BasePagination):
         wants_count = self._wants_count(query.get("count"))
         name, is_descending = self._ordering(query.get("ordering"))
         column_name = self.orderings[name]
-        column = _field_of(queryset.model, column_name)
+        column = field_of(queryset.model, column_name)
         order = f"{self.resource_name} {'-' if is_descending else ''}{name}"
         cursor = Cursor.decode(query["cursor"], order, column) if "cursor" in query else None
 
-        is_reverse = cursor is not None and cursor.is_reverse
-        goes_down = is_descending != is_reverse
-        columns = (column_name, "pk")
-        ordered = queryset.order_by(*(f"-{part}" if goes_down else part for part in columns))
-        if cursor is not None:
-            compare = TupleLessThan if goes_down else TupleGreaterThan
-            key = Tuple(F(column_name), F("pk"))
-            ordered = ordered.filter(compare(key, (cursor.value, cursor.pk)))
-        rows = list(shape.select(ordered, column_name, "pk")[: limit + 1])
-
-        has_more = len(rows) > limit
-        rows = rows[:limit]
-        if is_reverse:
-            rows.reverse()
-        before = has_more if is_reverse else cursor is not None
-        after = is_reverse or has_more
+        ordered = rows_from(queryset, column_name, is_descending, cursor)
+        selected = shape.select(ordered, column_name, "pk")[: limit + 1]
+        rows, before, after = page_of(list(selected), limit, cursor)
         body: dict[str, Any] = {
             self.resource_name: shape.as_dicts(rows),
             "next": None,
@@ -197,7 +208,7 @@ def _checked(value: Any, column: models.Field) -> Any:
     raise ValidationError
 
 
-def _field_of(model: type[models.Model], path: str) -> models.Field:
+def field_of(model: type[models.Model], path: str) -> models.Field:
     """The column at the end of a path such as "site__site_id"; it must never be null."""
     field: Any = None
     for name in path.split("__"):

@@ -15,6 +15,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminExpandableTextareaWidget, UnfoldAdminSelect2Widget
 
 from homepot.admin import (
+    Command,
     DateRangeFilter,
     InUseFilter,
     RetirableModelAdmin,
@@ -72,10 +73,19 @@ class SiteAdmin(RetirableModelAdmin):
         ("Place", {"fields": ("location", "timezone", ("latitude", "longitude"))}),
     )
     readonly_fields = ("devices", "use", "created_at", "updated_at")
-    retiring_means = (
-        "A retired site is out of use for good: it takes no devices any more, cannot be changed "
-        "and is left out of lists. Its history stays. Its devices have to be retired first."
+    retiring = Command(
+        title="Retire",
+        means=(
+            "A retired site is out of use for good: it takes no devices any more, cannot be "
+            "changed and is left out of lists. Its history stays. Its devices have to be retired "
+            "first."
+        ),
+        done="Retired",
+        run=lambda site, actor: services.retire_site(site=site, actor=actor),
+        is_dangerous=True,
+        is_offered=lambda site: site.is_active,
     )
+    commands = {"retire": retiring}
     empty_means = "A site is a place with devices: add the first, then the devices in it."
 
     def get_readonly_fields(self, request: HttpRequest, obj: Site | None = None) -> Any:
@@ -100,9 +110,6 @@ class SiteAdmin(RetirableModelAdmin):
 
     def update_object(self, request: Any, obj: Site, fields: dict[str, Any]) -> Site:
         return services.update_site(site=obj, actor=request.user, **fields)
-
-    def retire_object(self, request: Any, obj: Site) -> None:
-        services.retire_site(site=obj, actor=request.user)
 
     @display(description="Site", ordering="name", header=True)
     def place(self, site: Site) -> tuple[str, str]:

@@ -35,12 +35,12 @@ def listed(browser, **parameters) -> set[str]:
 
 
 @pytest.mark.parametrize("rows", [1, 3])
-def test_list_takes_four_statements(staff, rows, count_statements):
+def test_list_takes_three_statements(staff, rows, count_statements):
     browser = staff(Role.VIEWER)
     for _ in range(rows):
         make_device()
-    # 1. session, 2. account, 3. how many there are, 4. devices joined with their sites
-    with count_statements(4):
+    # 1. session, 2. account, 3. devices joined with their sites
+    with count_statements(3):
         page = browser.get(LIST)
     assert page.content.count(b"POS Terminal</strong>") == rows
 

@@ -1,0 +1,245 @@
+"""What staff do to one thing or to many, after a page has said what will happen.
+
+What is done to many is done to exactly those that the page was about: it keeps their keys,
+and a row that has come to the list meanwhile is not among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import BadRequest
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from homepot.admin.pages import ModelAdmin
+from homepot.admin.refusals import REFUSALS, refusal_messages, refusal_text
+from homepot.steps import Tally, as_ranges, from_ranges, in_steps
+
+MOST_AT_ONCE = 50_000
+NAMED = 20
+# Of what was refused, so much is told.
+REFUSALS_TOLD = 5
+
+
+@dataclass(frozen=True)
+class Command:
+    """`run(thing, actor, **fields)` does it, and may return a key to be shown this once.
+
+    `fields` are those of `form_class`. `run_many(things, pks, actor, **fields)` does it to those
+    of the queryset `things` that have these keys; without it they are taken one by one.
+    """
+
+    title: str
+    # What follows, on the page that asks.
+    means: str
+    # As in "Suspended: Till 1."
+    done: str
+    run: Callable[..., str | None]
+    run_many: Callable[..., Tally] | None = None
+    form_class: type[CommandForm] | None = None
+    # What the key that it makes is for.
+    key_means: str = ""
+    is_dangerous: bool = False
+    # Whether a thing's page offers it.
+    is_offered: Callable[[Any], bool] = lambda thing: True
+
+
+class CommandForm(forms.Form):
+    """What a command needs to know; `thing` is None when it is done to many."""
+
+    def __init__(self, *args: Any, thing: Any, request: HttpRequest, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.thing = thing
+        self.request = request
+
+    def command_fields(self) -> dict[str, Any]:
+        """What the command is called with."""
+        return self.cleaned_data
+
+
+class CommandAdmin(ModelAdmin):
+    """Pages whose things commands are done to: see `ask` and `ask_many`."""
+
+    # The commands that a thing's page may leave out, by the method's name.
+    commands: dict[str, Command] = {}
+
+    def ask(self, request: HttpRequest, object_id: str, command: Command) -> HttpResponse:
+        """The page that asks whether to, its answer's outcome, or once more with what is wrong."""
+        thing = self.found(request, object_id)
+        form = self._form(request, command, thing)
+        if "confirmed" in request.POST and (form is None or form.is_valid()):
+            try:
+                key = command.run(thing, request.user, **_fields(form))
+            except REFUSALS as refusal:
+                if form is None:
+                    self.message_user(request, refusal_text(refusal), messages.ERROR)
+                    return self._to_page(thing)
+                for name, lines in refusal_messages(refusal).items():
+                    form.add_error(name if name in form.fields else None, lines)
+            else:
+                if key:
+                    return self.key_page(request, thing, key, command.key_means)
+                self.message_user(request, f"{command.done}: {thing}.", messages.SUCCESS)
+                return self._to_page(thing)
+        return self.confirmation(
+            request,
+            title=f"{command.title}: {thing}",
+            question=command.means,
+            submit_text=command.title,
+            obj=thing,
+            form=form,
+            is_dangerous=command.is_dangerous,
+        )
+
+    def ask_many(
+        self, request: HttpRequest, queryset: QuerySet, command: Command
+    ) -> HttpResponse | None:
+        """The same for many: those of `queryset`, or those that the page that asked was about."""
+        pks = self._chosen(request, queryset)
+        if len(pks) > MOST_AT_ONCE:
+            text = f"At most {MOST_AT_ONCE:,} at once: choose fewer of them by the filters."
+            self.message_user(request, text, messages.ERROR)
+            return None
+        form = self._form(request, command, None)
+        if "confirmed" in request.POST and (form is None or form.is_valid()):
+            return self._do_to_many(request, command, pks, form)
+        things = self.get_queryset(request).filter(pk__in=sorted(pks)[:NAMED]).order_by("pk")
+        return self.confirmation(
+            request,
+            title=f"{command.title}: {self._counted(len(pks))}",
+            question=command.means,
+            submit_text=f"{command.title}: {self._counted(len(pks))}",
+            objects=list(things),
+            more=f"{len(pks) - NAMED:,}" if len(pks) > NAMED else "",
+            form=form,
+            hidden=[("action", request.POST.get("action", "")), ("chosen", as_ranges(pks))],
+            is_dangerous=command.is_dangerous,
+            back=request.get_full_path(),
+        )
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if request.method == "POST" and "chosen" in request.POST:
+            chosen_action = self.get_actions(request).get(request.POST.get("action", ""))
+            if chosen_action is None:
+                raise BadRequest("This cannot be done here.")
+            do: Any = chosen_action[0]
+            answer: HttpResponse | None = do(self, request, self.get_queryset(request))
+            return answer or redirect(request.get_full_path())
+        return super().changelist_view(request, extra_context)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        thing = kwargs.get("obj")
+        if thing is not None:
+            pages = f"admin:{self.opts.app_label}_{self.opts.model_name}"
+            left_out = {
+                reverse(f"{pages}_{name}", args=[thing.pk])
+                for name, command in self.commands.items()
+                if not command.is_offered(thing)
+            }
+            context["actions_detail"] = list(_without(context["actions_detail"], left_out))
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def _form(self, request: HttpRequest, command: Command, thing: Any) -> CommandForm | None:
+        if command.form_class is None:
+            return None
+        data = request.POST if "confirmed" in request.POST else None
+        return command.form_class(data, thing=thing, request=request)
+
+    def _chosen(self, request: HttpRequest, queryset: QuerySet) -> Sequence[int]:
+        if "chosen" not in request.POST:
+            return list(queryset.order_by().values_list("pk", flat=True)[: MOST_AT_ONCE + 1])
+        try:
+            return from_ranges(request.POST["chosen"], MOST_AT_ONCE)
+        except ValueError as error:
+            raise BadRequest("What was chosen is not on the list.") from error
+
+    def _do_to_many(
+        self,
+        request: HttpRequest,
+        command: Command,
+        pks: Sequence[int],
+        form: CommandForm | None,
+    ) -> HttpResponse | None:
+        things = self.get_queryset(request)
+        fields = _fields(form)
+        if command.run_many is None:
+            tally = self._one_by_one(request, command, things, pks, fields)
+        else:
+            tally = command.run_many(things, pks, request.user, **fields)
+        if tally.done:
+            text = f"{command.done}: {self._counted(tally.done)}."
+            self.message_user(request, text, messages.SUCCESS)
+        if tally.done < tally.asked and command.run_many is not None:
+            text = f"Left as they were: {self._counted(tally.asked - tally.done)}."
+            self.message_user(request, text, messages.WARNING)
+        if not tally.keys:
+            return None
+        lines = [",".join(pair) for pair in tally.keys]
+        return self.keys_page(
+            request,
+            title=f"New keys of {self._counted(len(lines))}",
+            means=command.key_means,
+            keys="\n".join((f"{self.opts.model_name}_id,api_key", *lines)),
+            is_file=True,
+            back=request.get_full_path(),
+        )
+
+    def _one_by_one(
+        self,
+        request: HttpRequest,
+        command: Command,
+        things: QuerySet,
+        pks: Sequence[int],
+        fields: dict[str, Any],
+    ) -> Tally:
+        tally = Tally(asked=len(pks))
+        refused = 0
+        for step in in_steps(pks):
+            for thing in things.filter(pk__in=step).order_by("pk"):
+                try:
+                    command.run(thing, request.user, **fields)
+                except REFUSALS as refusal:
+                    refused += 1
+                    if refused <= REFUSALS_TOLD:
+                        self.message_user(request, refusal_text(refusal), messages.ERROR)
+                else:
+                    tally.done += 1
+        if refused > REFUSALS_TOLD:
+            text = f"Refused as well: {self._counted(refused - REFUSALS_TOLD)}."
+            self.message_user(request, text, messages.ERROR)
+        return tally
+
+    def _counted(self, count: int) -> str:
+        names = self.opts.verbose_name if count == 1 else self.opts.verbose_name_plural
+        return f"{count:,} {names}"
+
+    def _to_page(self, thing: Any) -> HttpResponse:
+        return redirect(self.page_url(thing))
+
+
+def _fields(form: CommandForm | None) -> dict[str, Any]:
+    return {} if form is None else form.command_fields()
+
+
+def _without(actions: list[dict[str, Any]], left_out: set[str]) -> list[dict[str, Any]]:
+    """`actions` of unfold, and of the menus among them, but for those that lead to `left_out`."""
+    kept = []
+    for action in actions:
+        if "items" in action:
+            items = [item for item in action["items"] if item["path"] not in left_out]
+            if items:
+                kept.append({**action, "items": items})
+        elif action["path"] not in left_out:
+            kept.append(action)
+    return kept
