@@ -34,6 +34,7 @@ from homepot.admin import (
     once,
     second_text,
     time_text,
+    two_lines,
 )
 from homepot.forms import JSONObjectField
 
@@ -168,17 +169,17 @@ class DeviceAdmin(RetirableModelAdmin):
     def update_object(self, request: Any, obj: Device, fields: dict[str, Any]) -> Device:
         return services.update_device(device=obj, actor=request.user, **fields)
 
-    @display(description="Device", ordering="name", header=True)
-    def terminal(self, device: Device) -> tuple[str, str]:
-        return device.name, device.device_id
+    @display(description="Device", ordering="name")
+    def terminal(self, device: Device) -> str:
+        return two_lines(device.name, device.device_id)
 
-    @display(description="Site", header=True)
-    def place(self, device: Device) -> tuple[str, str]:
-        return device.site.name, device.site.site_id
+    @display(description="Site")
+    def place(self, device: Device) -> str:
+        return two_lines(device.site.name, device.site.site_id)
 
-    @display(description="Type and address", header=True)
-    def kind(self, device: Device) -> tuple[str, str | None]:
-        return device.get_device_type_display(), device.ip_address
+    @display(description="Type and address")
+    def kind(self, device: Device) -> str:
+        return two_lines(device.get_device_type_display(), device.ip_address)
 
     @display(description="Status")
     def state(self, device: Any) -> SafeString:
@@ -275,13 +276,13 @@ class HealthCheckAdmin(LongTableAdmin):
     def at(self, check: HealthCheck) -> SafeString:
         return second_text(check.checked_at)
 
-    @display(description="Device", header=True)
-    def terminal(self, check: HealthCheck) -> tuple[str, str]:
-        return check.device.name, check.device.device_id
+    @display(description="Device")
+    def terminal(self, check: HealthCheck) -> str:
+        return two_lines(check.device.name, check.device.device_id)
 
-    @display(description="Site", header=True)
-    def place(self, check: HealthCheck) -> tuple[str, str]:
-        return check.device.site.name, check.device.site.site_id
+    @display(description="Site")
+    def place(self, check: HealthCheck) -> str:
+        return two_lines(check.device.site.name, check.device.site.site_id)
 
     @display(description="Site")
     def site(self, check: HealthCheck) -> str:
@@ -291,10 +292,10 @@ class HealthCheckAdmin(LongTableAdmin):
     def result(self, check: HealthCheck) -> SafeString:
         return result_label(check)
 
-    @display(description="Answer", header=True)
-    def answer(self, check: HealthCheck) -> tuple[str, str]:
+    @display(description="Answer")
+    def answer(self, check: HealthCheck) -> str:
         code = "" if check.status_code is None else f"HTTP {check.status_code}"
-        return milliseconds(check.response_time_ms), code
+        return two_lines(milliseconds(check.response_time_ms), code)
 
     @display(description="Response time")
     def response_time(self, check: HealthCheck) -> str:

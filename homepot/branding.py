@@ -41,7 +41,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": asset("favicon.svg")},
     ],
-    "STYLES": [asset("admin.css")],
+    "STYLES": [asset("admin.css"), asset("things.css")],
     "LOGIN": {"image": asset("login.svg")},
     "ENVIRONMENT": "homepot.branding.environment_label",
     "DASHBOARD_CALLBACK": "devices.dashboard.add_fleet_overview",

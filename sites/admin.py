@@ -23,6 +23,7 @@ from homepot.admin import (
     list_link,
     once,
     time_text,
+    two_lines,
 )
 from sites import services
 from sites.models import Site
@@ -111,9 +112,9 @@ class SiteAdmin(RetirableModelAdmin):
     def update_object(self, request: Any, obj: Site, fields: dict[str, Any]) -> Site:
         return services.update_site(site=obj, actor=request.user, **fields)
 
-    @display(description="Site", ordering="name", header=True)
-    def place(self, site: Site) -> tuple[str, str]:
-        return site.name, site.site_id
+    @display(description="Site", ordering="name")
+    def place(self, site: Site) -> str:
+        return two_lines(site.name, site.site_id)
 
     @display(description="Time zone")
     def zone(self, site: Site) -> str:
