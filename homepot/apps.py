@@ -9,8 +9,8 @@ class HomepotConfig(AppConfig):
     name = "homepot"
 
     def ready(self) -> None:
-        # Registers itself by being imported.
-        from homepot import checks  # noqa: F401
+        # They register themselves by being imported.
+        from homepot import checks, migration_checks  # noqa: F401
 
         if settings.ECHO_SQL:
             connection_created.connect(_log_statements)

@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -49,6 +50,19 @@ def assert_refused(result: subprocess.CompletedProcess[str], *words: str) -> Non
     lines = result.stderr.splitlines()
     assert (result.returncode, len(lines)) == (1, 1), result.stderr
     assert [word for word in words if word not in lines[0]] == [], lines[0]
+
+
+def execute(url: str, *statements: str) -> list[Any]:
+    """Run `statements` past Django; return the rows of the last."""
+    if url.startswith("sqlite"):
+        connected = sqlite3.connect(url.removeprefix("sqlite:///"))
+    else:
+        connected = psycopg.connect(url)
+    with closing(connected) as database:
+        for statement in statements:
+            rows = database.execute(statement)
+        database.commit()
+        return rows.fetchall() if rows.description else []
 
 
 class Program:

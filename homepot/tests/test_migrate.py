@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from functools import partial
 
 import psycopg
@@ -12,21 +10,8 @@ from django.core.management import call_command
 from django.db import connection
 
 from devices.models import Device
-from homepot.tests.conftest import assert_refused, run_python
+from homepot.tests.conftest import assert_refused, execute, run_python
 from sites.models import Site
-
-
-def execute(url, *statements):
-    """Run `statements` past Django; return the rows of the last."""
-    if url.startswith("sqlite"):
-        connected = sqlite3.connect(url.removeprefix("sqlite:///"))
-    else:
-        connected = psycopg.connect(url)
-    with closing(connected) as database:
-        for statement in statements:
-            rows = database.execute(statement)
-        database.commit()
-        return rows.fetchall() if rows.description else []
 
 
 @pytest.fixture
@@ -121,3 +106,39 @@ def test_tables_with_other_names_are_not_in_the_way(manage, empty_database_url):
 def test_migrating_again_changes_nothing(manage):
     manage("migrate")
     assert "No migrations to apply." in manage("migrate").stdout
+
+
+@pytest.fixture
+def migrated(migrated_database_url):
+    """`migrated("audit", "0003")` runs migrate on a database that has all its tables."""
+    return partial(run_python, "manage.py", "migrate", DATABASE__URL=migrated_database_url)
+
+
+def test_migrate_gets_out_of_the_way_and_tries_again(start, migrated_database_url):
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no locks on tables")
+    with psycopg.connect(migrated_database_url) as reader:
+        reader.execute("SELECT count(*) FROM audit_logs")
+        migrate = start(
+            *("manage.py", "migrate", "audit", "0003", "--lock-seconds", "0.2"),
+            DATABASE__URL=migrated_database_url,
+        )
+        migrate.wait_for("The table is in use (canceling statement due to lock timeout)")
+        # Nobody waits behind it meanwhile.
+        execute(migrated_database_url, "SET lock_timeout = '1s'", "SELECT 1 FROM audit_logs")
+    assert migrate.process.wait(30) == 0, migrate.output
+    assert "Unapplying audit.0004_add_target_index... OK" in migrate.output
+
+
+def test_statement_that_takes_too_long_is_undone_and_told(migrated, migrated_database_url):
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite does not limit statements")
+    with psycopg.connect(migrated_database_url) as reader:
+        reader.execute("SELECT count(*) FROM audit_logs")
+        options = ("--lock-seconds", "0", "--statement-seconds", "0.2")
+        refused = migrated("audit", "0003", *options)
+    assert refused.returncode == 1
+    assert "A statement took too long" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    told = "SELECT count(*) FROM django_migrations WHERE name = '0004_add_target_index'"
+    assert execute(migrated_database_url, told) == [(1,)]

@@ -1,0 +1,16 @@
+"""The last migration of each app that the first release brings.
+
+Those up to here ran on empty tables wherever they ran, so they may take whatever locks they
+like. homepot/migration_checks.py looks at all that come after.
+"""
+
+from __future__ import annotations
+
+FIRST_RELEASE = {
+    "accounts": "0004_add_session_version",
+    "audit": "0004_add_target_index",
+    "devices": "0003_add_rollups",
+    "homepot": "0002_add_sweeps",
+    "jobs": "0001_initial",
+    "sites": "0001_initial",
+}

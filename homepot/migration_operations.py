@@ -1,0 +1,111 @@
+"""Operations for migrations of tables that are in use, on both engines.
+
+PostgreSQL does them without keeping anybody from writing for longer than a moment, and because
+that takes several transactions, the migration says `atomic = False`. A migration that was
+interrupted is run again as it is. SQLite has one writer at a time anyway and does them plainly.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.postgres.operations import NotInTransactionMixin
+from django.db import transaction
+from django.db.migrations import AddConstraint, AddIndex
+from django.db.migrations.operations.base import OperationCategory
+
+from homepot.postgresql.limits import limited
+
+# Both wait for the transactions that are under way, and nobody waits for them.
+UNLIMITED = {"lock_timeout": "0", "statement_timeout": "0"}
+
+
+class AddIndexOnline(NotInTransactionMixin, AddIndex):
+    """Adds an index: CREATE INDEX CONCURRENTLY on PostgreSQL."""
+
+    atomic = False
+    category = OperationCategory.ADDITION
+
+    def database_forwards(
+        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
+    ) -> None:
+        self._ensure_not_in_transaction(schema_editor)
+        connection = schema_editor.connection
+        model = to_state.apps.get_model(app_label, self.model_name)
+        if not self.allow_migrate_model(connection.alias, model) or self._is_there(
+            connection, model
+        ):
+            return
+        with limited(connection, **UNLIMITED):
+            if connection.vendor == "postgresql":
+                # What an interrupted run left is kept up to date and never used.
+                schema_editor.remove_index(model, self.index, concurrently=True)
+                schema_editor.add_index(model, self.index, concurrently=True)
+            else:
+                schema_editor.add_index(model, self.index)
+
+    def database_backwards(
+        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
+    ) -> None:
+        self._ensure_not_in_transaction(schema_editor)
+        connection = schema_editor.connection
+        model = from_state.apps.get_model(app_label, self.model_name)
+        if not self.allow_migrate_model(connection.alias, model):
+            return
+        with limited(connection, **UNLIMITED):
+            if connection.vendor == "postgresql":
+                schema_editor.remove_index(model, self.index, concurrently=True)
+            elif self._is_there(connection, model):
+                schema_editor.remove_index(model, self.index)
+
+    def _is_there(self, connection: Any, model: Any) -> bool:
+        with connection.cursor() as cursor:
+            if connection.vendor == "postgresql":
+                cursor.execute(
+                    "SELECT 1 FROM pg_index WHERE indexrelid = to_regclass(%s) AND indisvalid",
+                    [connection.ops.quote_name(self.index.name)],
+                )
+                return bool(cursor.fetchone())
+            found = connection.introspection.get_constraints(cursor, model._meta.db_table)
+            return self.index.name in found
+
+
+class AddCheckOnline(NotInTransactionMixin, AddConstraint):
+    """Adds a CheckConstraint: on PostgreSQL first for new rows, then the others are looked at."""
+
+    atomic = False
+    category = OperationCategory.ADDITION
+
+    def database_forwards(
+        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
+    ) -> None:
+        self._ensure_not_in_transaction(schema_editor)
+        connection = schema_editor.connection
+        model = to_state.apps.get_model(app_label, self.model_name)
+        if not self.allow_migrate_model(connection.alias, model):
+            return
+        table = model._meta.db_table
+        with connection.cursor() as cursor:
+            found = connection.introspection.get_constraints(cursor, table)
+        is_there = self.constraint.name in found
+        if connection.vendor != "postgresql":
+            if not is_there:
+                # The table is made anew: all of that, or nothing.
+                with transaction.atomic(using=connection.alias):
+                    schema_editor.add_constraint(model, self.constraint)
+            return
+        if not is_there:
+            add = self.constraint.create_sql(model, schema_editor)
+            schema_editor.execute(f"{add} NOT VALID", params=None)
+        with limited(connection, **UNLIMITED):
+            schema_editor.execute(
+                f"ALTER TABLE {schema_editor.quote_name(table)} "
+                f"VALIDATE CONSTRAINT {schema_editor.quote_name(self.constraint.name)}"
+            )
+
+    def database_backwards(
+        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
+    ) -> None:
+        self._ensure_not_in_transaction(schema_editor)
+        with transaction.atomic(using=schema_editor.connection.alias):
+            super().database_backwards(app_label, schema_editor, from_state, to_state)
