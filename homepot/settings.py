@@ -13,7 +13,7 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 
 from homepot.branding import UNFOLD as UNFOLD
-from homepot.database import database_options
+from homepot.database import POSTGRESQL_ENGINE, database_options
 from homepot.env import Env
 from homepot.logging import logging_options
 from homepot.secret_key import check_production_secret, make_secret_key
@@ -63,6 +63,17 @@ DATABASES = {
         is_web_process=IS_WEB_PROCESS,
     )
 }
+# The owner of the tables, for commands that make them, where the service has another role.
+OWNER_URL = env.str("DATABASE__OWNER_URL", default="")
+OWNER_DATABASE = (
+    database_options(
+        OWNER_URL, base_dir=BASE_DIR, pool_size=1, max_overflow=0, is_web_process=False
+    )
+    if OWNER_URL and DATABASES["default"]["ENGINE"] == POSTGRESQL_ENGINE
+    else DATABASES["default"]
+)
+if OWNER_DATABASE["NAME"] != DATABASES["default"]["NAME"]:
+    raise ImproperlyConfigured("DATABASE__OWNER_URL names another database than DATABASE__URL.")
 if Path(DATABASES["default"]["NAME"]).parent == BASE_DIR / "data":
     # Nothing to set up: SQLite's default folder makes itself. If it cannot, connecting says so.
     with suppress(OSError):

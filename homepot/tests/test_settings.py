@@ -84,6 +84,17 @@ def test_wrong_value_ends_in_one_line(name, value):
     assert_refused(run_python(*CHECK, **{name: value}), f"homepot: {name}")
 
 
+def test_owner_of_another_database_is_refused():
+    urls = {
+        "DATABASE__URL": "postgresql://service@db/homepot",
+        "DATABASE__OWNER_URL": "postgresql://owner@db/other",
+    }
+    assert_refused(run_python(*CHECK, **urls), "homepot: DATABASE__OWNER_URL names another")
+    # SQLite has no roles.
+    urls["DATABASE__URL"] = ""
+    assert run_python(*CHECK, **urls).returncode == 0
+
+
 def test_first_command_writes_a_secret_that_only_its_owner_may_read(tmp_path):
     env_file = tmp_path / ".env"
     fresh = {"HOMEPOT_ENV_FILE": str(env_file), "SECRET_KEY": ""}

@@ -9,9 +9,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 from django.core.management.commands import migrate
-from django.db import OperationalError, connections
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
 from django.db.migrations.exceptions import MigrationSchemaMissing
 from django.db.migrations.recorder import MigrationRecorder
 from psycopg.errors import LockNotAvailable, QueryCanceled
@@ -45,6 +46,7 @@ class Command(migrate.Command):
         )
 
     def execute(self, *args: Any, **options: Any) -> str | None:
+        use_owner(options["database"])
         # Before the system checks, which would warn of what those tables lack.
         refuse_foreign_tables(options["database"])
         return super().execute(*args, **options)
@@ -93,6 +95,13 @@ class Command(migrate.Command):
                         ) from None
                     case _:
                         raise
+
+
+def use_owner(alias: str) -> None:
+    """Connect as the role that owns the tables, where DATABASE__OWNER_URL names one."""
+    if alias == DEFAULT_DB_ALIAS and settings.OWNER_DATABASE is not settings.DATABASES[alias]:
+        connections[alias].close()
+        connections[alias].settings_dict.update(settings.OWNER_DATABASE)
 
 
 def refuse_foreign_tables(alias: str) -> None:
