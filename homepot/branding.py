@@ -81,6 +81,8 @@ UNFOLD: dict[str, Any] = {
                     page("Sites", "storefront", "sites.site"),
                     page("Devices", "point_of_sale", "devices.device"),
                     page("Health checks", "ecg_heart", "devices.healthcheck"),
+                    page("Status changes", "swap_vert", "devices.statuschange"),
+                    page("Device events", "notifications", "devices.deviceevent"),
                 ],
             },
             {"title": "Work", "items": [page("Jobs", "assignment", "jobs.job")]},

@@ -18,7 +18,13 @@ from audit import services as audit
 from audit.enums import AuditEvent
 from audit.models import AuditLog
 from devices.models import Device, HealthCheck
-from devices.tests.factories import make_credential, make_device, make_health_check
+from devices.tests.factories import (
+    make_credential,
+    make_device,
+    make_event,
+    make_health_check,
+    make_status_change,
+)
 from jobs.models import Job
 from jobs.tests.factories import make_job
 from sites.models import Site
@@ -54,9 +60,27 @@ MODELS: dict[str, dict[str, Any]] = {
     },
     "axes/accessattempt": pages(ADMINISTER, view=ADMINISTER),
     "audit/auditlog": {**pages(VIEW), "export-csv/": VIEW, "export-ndjson/": VIEW},
-    "sites/site": {**pages(VIEW, add=Action.CREATE_SITES, history=VIEW), "{pk}/retire/": OPERATE},
-    "devices/device": {**pages(VIEW, add=OPERATE, history=VIEW), "{pk}/retire/": OPERATE},
+    "sites/site": {
+        **pages(VIEW, add=Action.CREATE_SITES, history=VIEW),
+        "{pk}/make-enrolment-key/": OPERATE,
+        "{pk}/revoke-enrolment-key/": OPERATE,
+        "{pk}/retire/": OPERATE,
+    },
+    "devices/device": {
+        **pages(VIEW, add=OPERATE, history=VIEW),
+        "{pk}/maintenance/": OPERATE,
+        "{pk}/end-maintenance/": OPERATE,
+        "{pk}/suspend/": OPERATE,
+        "{pk}/resume/": OPERATE,
+        "{pk}/rotate-key/": OPERATE,
+        "{pk}/revoke-keys/": OPERATE,
+        "{pk}/transfer/": OPERATE,
+        "{pk}/re-enrol/": OPERATE,
+        "{pk}/retire/": OPERATE,
+    },
     "devices/healthcheck": pages(VIEW),
+    "devices/statuschange": pages(VIEW),
+    "devices/deviceevent": pages(VIEW),
     "jobs/job": pages(VIEW, history=VIEW),
 }
 PAGES: dict[str, Any] = {
@@ -115,6 +139,8 @@ def things() -> dict[str, Any]:
         "sites/site": Site.objects.get().pk,
         "devices/device": Device.objects.get().pk,
         "devices/healthcheck": HealthCheck.objects.get().pk,
+        "devices/statuschange": make_status_change(device).pk,
+        "devices/deviceevent": make_event(device).pk,
         "jobs/job": Job.objects.get().pk,
     }
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import getpass
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -338,6 +339,12 @@ class Asked:
     event: str | None
     to: str = ""
     new: dict[str, Any] = field(default_factory=dict)
+    before: Callable[[World], Any] | None = None
+
+
+def in_maintenance(world: World) -> None:
+    ends = timezone.now() + timedelta(hours=1)
+    Device.objects.filter(pk=world.device.pk).update(maintenance_until=ends, status="maintenance")
 
 
 PAGES: dict[str, Asked] = {
@@ -356,12 +363,42 @@ PAGES: dict[str, Asked] = {
     "revoke_api_key accounts.user": Asked({"confirmed": "1"}, "api_key_revoked", "user"),
     "add sites.site": Asked({"name": "New", "timezone": "UTC"}, "site_created"),
     "change sites.site": Asked({"name": "New"}, "site_updated", "site", {"name": "New"}),
+    "make_enrolment_key sites.site": Asked({"confirmed": "1"}, "enrolment_key_created", "site"),
+    "revoke_enrolment_key sites.site": Asked(
+        {"confirmed": "1"}, "enrolment_key_revoked", "site", before=at_an_open_site
+    ),
     "retire sites.site": Asked({"confirmed": "1"}, "site_retired", "site"),
     "retire_selected sites.site": Asked({"confirmed": "1"}, "site_retired", "site"),
     "add devices.device": Asked(
         {"name": "New", "site": "{site_pk}", "device_type": "kiosk"}, "device_created"
     ),
     "change devices.device": Asked({"name": "New"}, "device_updated", "device", {"name": "New"}),
+    "maintenance devices.device": Asked(
+        {"confirmed": "1", "duration": "60"}, "maintenance_started", "device"
+    ),
+    "end_maintenance devices.device": Asked(
+        {"confirmed": "1"},
+        "maintenance_ended",
+        "device",
+        {"maintenance_until": None},
+        before=in_maintenance,
+    ),
+    "suspend devices.device": Asked({"confirmed": "1"}, "device_suspended", "device"),
+    "resume devices.device": Asked(
+        {"confirmed": "1"}, "device_resumed", "device", before=to_the_suspended
+    ),
+    "rotate_key devices.device": Asked({"confirmed": "1"}, "device_key_created", "device"),
+    "revoke_keys devices.device": Asked(
+        {"confirmed": "1"},
+        "device_keys_revoked",
+        "device",
+        {"key_hints": []},
+        before=to_one_with_a_key,
+    ),
+    "transfer devices.device": Asked(
+        {"confirmed": "1", "site": "{site_pk}"}, "device_transferred", "device"
+    ),
+    "re_enrol devices.device": Asked({"confirmed": "1"}, "device_re_enrolled", "device"),
     "retire devices.device": Asked({"confirmed": "1"}, "device_retired", "device"),
     "retire_selected devices.device": Asked({"confirmed": "1"}, "device_retired", "device"),
     "export_csv audit.auditlog": Asked({}, "data_exported"),
@@ -428,6 +465,8 @@ def ask(world: World, client: Client) -> Callable[[str], Any]:
         name, _, label = page.partition(" ")
         asked = PAGES[page]
         fields = {key: value.format(site_pk=world.site.pk) for key, value in asked.fields.items()}
+        if asked.before is not None:
+            asked.before(world)
         base = f"/admin/{label.replace('.', '/')}/"
         pk = getattr(world, asked.to).pk if asked.to else None
         if name == "add":

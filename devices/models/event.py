@@ -34,8 +34,9 @@ class DeviceEvent(models.Model):
             ),
         ]
         indexes = [
-            # The events of one device, newest first.
+            # The events of one device, newest first; the newest of the fleet.
             models.Index(fields=["device", "-at", "-id"], name="device_event_history"),
+            models.Index(fields=["-at", "-id"], name="device_event_newest"),
         ]
 
     def __str__(self) -> str:

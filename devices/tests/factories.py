@@ -5,9 +5,11 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
+from django.utils import timezone
+
 from accounts.keys import DEVICE_KEY_PREFIX, make_key
-from devices.enums import DeviceType, LifecycleState
-from devices.models import Device, DeviceCredential, HealthCheck
+from devices.enums import DeviceStatus, DeviceType, EventKind, LifecycleState
+from devices.models import Device, DeviceCredential, DeviceEvent, HealthCheck, StatusChange
 from sites.tests.factories import make_site
 
 # Above the numbers of the demo's terminals.
@@ -45,3 +47,18 @@ def make_credential(device: Device, **fields: Any) -> str:
     new = make_key(DEVICE_KEY_PREFIX)
     DeviceCredential.objects.create(device=device, key_digest=new.digest, hint=new.hint, **fields)
     return new.key
+
+
+def make_status_change(device: Device, **fields: Any) -> StatusChange:
+    """From online to offline, just now."""
+    defaults = {
+        "old_status": DeviceStatus.ONLINE,
+        "new_status": DeviceStatus.OFFLINE,
+        "at": timezone.now(),
+    }
+    return StatusChange.objects.create(device=device, **defaults | fields)
+
+
+def make_event(device: Device, **fields: Any) -> DeviceEvent:
+    """A line of its log."""
+    return DeviceEvent.objects.create(device=device, **{"kind": EventKind.LOG} | fields)

@@ -47,7 +47,7 @@ def test_list_takes_three_statements(staff, rows, count_statements):
 
 def test_list_shows_silent_devices_as_offline_before_the_sweep(staff):
     due = timezone.now() - timedelta(minutes=1)
-    make_device(device_id="quiet", status=DeviceStatus.ONLINE, status_due_at=due)
+    make_device(device_id="quiet", status=DeviceStatus.ONLINE, status_due_at=due, last_seen=due)
     make_device(device_id="loud", status=DeviceStatus.ONLINE)
     browser = staff(Role.VIEWER)
     assert listed(browser, status="offline") == {"quiet"}

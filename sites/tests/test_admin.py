@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.messages import get_messages
+from django.utils import timezone
 
 from accounts.enums import Role
+from accounts.keys import digest_of
 from audit.enums import AuditEvent
 from audit.models import AuditLog
 from devices.enums import LifecycleState
@@ -148,7 +152,7 @@ def test_site_that_is_retired_meanwhile_refuses_the_change_on_the_page(staff, mo
     data = filled_in(browser.get(site_page(site)), name="Old Harbour")
     # Between the form's checks and the service's.
     monkeypatch.setattr(
-        "sites.admin.SiteAdmin.has_change_permission", lambda self, request, obj=None: True
+        "sites.admin.site.SiteAdmin.has_change_permission", lambda self, request, obj=None: True
     )
     Site.objects.filter(pk=site.pk).update(is_active=False)
     page = browser.post(site_page(site), data)
@@ -196,6 +200,42 @@ def test_retire_on_the_page_of_a_site(staff):
     done = browser.post(f"{LIST}{site.pk}/retire/", {"confirmed": "yes"})
     assert done.url == site_page(site)
     assert not Site.objects.active().exists()
+
+
+@pytest.mark.parametrize(("lifetime", "hours"), [("168", 168), ("", None)])
+def test_enrolment_key_is_shown_once(staff, lifetime, hours):
+    site, browser = make_site(), staff(Role.OPERATOR)
+    path = f"{LIST}{site.pk}/make-enrolment-key/"
+    assert "let themselves in" in browser.get(path).content.decode()
+
+    page = browser.post(path, {"confirmed": "yes", "lifetime": lifetime})
+
+    site.refresh_from_db()
+    key = page.context["keys"]
+    assert page.content.decode().count(key) == 1
+    assert "no-store" in page["Cache-Control"]
+    assert site.enrolment_key == digest_of(key)
+    assert key not in str(AuditLog.objects.values())
+    assert key not in browser.get(site_page(site)).content.decode()
+    if hours is None:
+        assert site.enrolment_key_expires_at is None
+    else:
+        remaining = site.enrolment_key_expires_at - timezone.now()
+        assert abs(remaining - timedelta(hours=hours)) < timedelta(minutes=1)
+
+
+def test_enrolment_key_is_revoked_after_asking(staff):
+    site = make_site(enrolment_key=digest_of("hpe_x"), enrolment_key_hint="hpe_x")
+    browser = staff(Role.OPERATOR)
+    path = f"{LIST}{site.pk}/revoke-enrolment-key/"
+    assert path in browser.get(site_page(site)).content.decode()
+    browser.get(path)
+    site.refresh_from_db()
+    assert site.enrolment_key is not None
+    browser.post(path, {"confirmed": "yes"})
+    site.refresh_from_db()
+    assert site.enrolment_key is None
+    assert path not in browser.get(site_page(site)).content.decode()
 
 
 def test_nothing_is_deleted(staff):

@@ -9,13 +9,16 @@ from zoneinfo import available_timezones
 from django import forms
 from django.contrib import admin
 from django.db.models import Count, Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
-from unfold.decorators import display
-from unfold.widgets import UnfoldAdminExpandableTextareaWidget, UnfoldAdminSelect2Widget
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+from unfold.widgets import (
+    UnfoldAdminExpandableTextareaWidget,
+    UnfoldAdminSelect2Widget,
+)
 
 from homepot.admin import (
-    Command,
     DateRangeFilter,
     InUseFilter,
     RetirableModelAdmin,
@@ -26,6 +29,7 @@ from homepot.admin import (
     two_lines,
 )
 from sites import services
+from sites.admin import commands
 from sites.models import Site
 
 USE_COLOURS = {"In use": "success"}
@@ -74,19 +78,20 @@ class SiteAdmin(RetirableModelAdmin):
         ("Place", {"fields": ("location", "timezone", ("latitude", "longitude"))}),
     )
     readonly_fields = ("devices", "use", "created_at", "updated_at")
-    retiring = Command(
-        title="Retire",
-        means=(
-            "A retired site is out of use for good: it takes no devices any more, cannot be "
-            "changed and is left out of lists. Its history stays. Its devices have to be retired "
-            "first."
-        ),
-        done="Retired",
-        run=lambda site, actor: services.retire_site(site=site, actor=actor),
-        is_dangerous=True,
-        is_offered=lambda site: site.is_active,
+    retiring = commands.RETIRE
+    commands = {
+        "make_enrolment_key": commands.MAKE_ENROLMENT_KEY,
+        "revoke_enrolment_key": commands.REVOKE_ENROLMENT_KEY,
+        "retire": commands.RETIRE,
+    }
+    actions_detail = (
+        {
+            "title": "Enrolment key",
+            "icon": "key",
+            "items": ("make_enrolment_key", "revoke_enrolment_key"),
+        },
+        "retire",
     )
-    commands = {"retire": retiring}
     empty_means = "A site is a place with devices: add the first, then the devices in it."
 
     def get_readonly_fields(self, request: HttpRequest, obj: Site | None = None) -> Any:
@@ -111,6 +116,25 @@ class SiteAdmin(RetirableModelAdmin):
 
     def update_object(self, request: Any, obj: Site, fields: dict[str, Any]) -> Site:
         return services.update_site(site=obj, actor=request.user, **fields)
+
+    @action(
+        description="Make enrolment key",
+        url_path="make-enrolment-key",
+        icon="key",
+        permissions=["change"],
+    )
+    def make_enrolment_key(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.ask(request, object_id, commands.MAKE_ENROLMENT_KEY)
+
+    @action(
+        description="Revoke enrolment key",
+        url_path="revoke-enrolment-key",
+        icon="key_off",
+        variant=ActionVariant.DANGER,
+        permissions=["change"],
+    )
+    def revoke_enrolment_key(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.ask(request, object_id, commands.REVOKE_ENROLMENT_KEY)
 
     @display(description="Site", ordering="name")
     def place(self, site: Site) -> str:

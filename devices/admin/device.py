@@ -1,4 +1,4 @@
-"""Staff pages of devices and their health."""
+"""Staff pages of devices."""
 
 from __future__ import annotations
 
@@ -7,29 +7,25 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import (
-    BooleanRadioFilter,
-    CheckboxFilter,
-    ChoicesCheckboxFilter,
-)
-from unfold.decorators import display
+from unfold.contrib.filters.admin import CheckboxFilter, ChoicesCheckboxFilter
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
 
 from devices import services
-from devices.enums import DeviceStatus, LifecycleState
-from devices.models import Device, HealthCheck
+from devices.admin import commands
+from devices.admin.labels import lifecycle_label, milliseconds, result_label, status_label
+from devices.enums import DeviceStatus
+from devices.models import Device
 from homepot.admin import (
-    Command,
     DateRangeFilter,
     InUseFilter,
-    LongTableAdmin,
     RelatedFilter,
     RetirableModelAdmin,
     json_text,
-    label,
     list_link,
     once,
     second_text,
@@ -38,18 +34,6 @@ from homepot.admin import (
 )
 from homepot.forms import JSONObjectField
 
-STATUS_COLOURS = {
-    DeviceStatus.ONLINE.label: "success",
-    DeviceStatus.OFFLINE.label: "warning",
-    DeviceStatus.ERROR.label: "danger",
-    DeviceStatus.MAINTENANCE.label: "info",
-}
-LIFECYCLE_COLOURS = {
-    LifecycleState.ACTIVE.label: "success",
-    LifecycleState.PENDING.label: "info",
-    LifecycleState.SUSPENDED.label: "warning",
-}
-RESULT_COLOURS = {"Healthy": "success", "Unhealthy": "danger"}
 LATEST_CHECKS = 5
 ERROR_LENGTH = 80
 
@@ -101,6 +85,7 @@ class DeviceAdmin(RetirableModelAdmin):
     }
     list_display = ("terminal", "place", "kind", "state", "since", "seen")
     list_select_related = ("site",)
+    list_defer = ("config", "os_details", "permissions")
     list_filter = (
         StatusFilter,
         ("device_type", ChoicesCheckboxFilter),
@@ -142,18 +127,29 @@ class DeviceAdmin(RetirableModelAdmin):
         "created_at",
         "updated_at",
     )
-    retiring = Command(
-        title="Retire",
-        means=(
-            "A retired device is out of use for good: it can no longer check in, cannot be changed "
-            "and is left out of lists and counts. Its history stays, and its name is free again."
-        ),
-        done="Retired",
-        run=lambda device, actor: services.retire_device(device=device, actor=actor),
-        is_dangerous=True,
-        is_offered=lambda device: device.is_active,
+    retiring = commands.RETIRE
+    commands = {
+        "maintenance": commands.MAINTAIN,
+        "end_maintenance": commands.END_MAINTENANCE,
+        "suspend": commands.SUSPEND,
+        "resume": commands.RESUME,
+        "rotate_key": commands.ROTATE_KEY,
+        "revoke_keys": commands.REVOKE_KEYS,
+        "transfer": commands.TRANSFER,
+        "re_enrol": commands.RE_ENROL,
+        "retire": commands.RETIRE,
+    }
+    actions_detail = (
+        "maintenance",
+        "end_maintenance",
+        "resume",
+        {"title": "Keys", "icon": "key", "items": ("rotate_key", "revoke_keys")},
+        {
+            "title": "Lifecycle",
+            "icon": "autorenew",
+            "items": ("suspend", "transfer", "re_enrol", "retire"),
+        },
     )
-    commands = {"retire": retiring}
     empty_means = "Devices enrol themselves, or are added here."
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -164,10 +160,79 @@ class DeviceAdmin(RetirableModelAdmin):
         return self.readonly_fields if obj is None else ("device_id", "site", *self.readonly_fields)
 
     def create_object(self, request: Any, fields: dict[str, Any]) -> Device:
-        return services.create_device(actor=request.user, **fields)
+        device, key = services.register_device(actor=request.user, **fields)
+        device.new_key = key  # type: ignore[attr-defined]
+        return device
 
     def update_object(self, request: Any, obj: Device, fields: dict[str, Any]) -> Device:
         return services.update_device(device=obj, actor=request.user, **fields)
+
+    def response_add(self, request: HttpRequest, obj: Any, *args: Any) -> HttpResponse:
+        # Not by way of a message, which a cookie or a session would keep.
+        return self.key_page(
+            request,
+            obj,
+            obj.new_key,
+            commands.KEY_MEANS,
+            another=request.get_full_path() if "_addanother" in request.POST else None,
+        )
+
+    @action(description="Maintenance", url_path="maintenance", icon="build", permissions=["change"])
+    def maintenance(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.ask(request, object_id, commands.MAINTAIN)
+
+    @action(
+        description="End maintenance",
+        url_path="end-maintenance",
+        icon="build_circle",
+        permissions=["change"],
+    )
+    def end_maintenance(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.ask(request, object_id, commands.END_MAINTENANCE)
+
+    @action(
+        description="Suspend",
+        url_path="suspend",
+        icon="pause_circle",
+        variant=ActionVariant.DANGER,
+        permissions=["change"],
+    )
+    def suspend(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.ask(request, object_id, commands.SUSPEND)
+
+    @action(description="Resume", url_path="resume", icon="play_circle", permissions=["change"])
+    def resume(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.ask(request, object_id, commands.RESUME)
+
+    @action(description="Rotate key", url_path="rotate-key", icon="key", permissions=["change"])
+    def rotate_key(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.ask(request, object_id, commands.ROTATE_KEY)
+
+    @action(
+        description="Revoke keys",
+        url_path="revoke-keys",
+        icon="key_off",
+        variant=ActionVariant.DANGER,
+        permissions=["change"],
+    )
+    def revoke_keys(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.ask(request, object_id, commands.REVOKE_KEYS)
+
+    @action(
+        description="Transfer", url_path="transfer", icon="move_location", permissions=["change"]
+    )
+    def transfer(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.ask(request, object_id, commands.TRANSFER)
+
+    @action(
+        description="Re-enrol",
+        url_path="re-enrol",
+        icon="swap_horiz",
+        variant=ActionVariant.DANGER,
+        permissions=["change"],
+    )
+    def re_enrol(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.ask(request, object_id, commands.RE_ENROL)
 
     @display(description="Device", ordering="name")
     def terminal(self, device: Device) -> str:
@@ -183,7 +248,7 @@ class DeviceAdmin(RetirableModelAdmin):
 
     @display(description="Status")
     def state(self, device: Any) -> SafeString:
-        return label(DeviceStatus(device.current_status).label, STATUS_COLOURS)
+        return status_label(device.current_status)
 
     @display(description="Reason")
     def reason(self, device: Any) -> str:
@@ -207,7 +272,7 @@ class DeviceAdmin(RetirableModelAdmin):
 
     @display(description="Lifecycle")
     def lifecycle(self, device: Device) -> SafeString:
-        return label(device.get_lifecycle_state_display(), LIFECYCLE_COLOURS)
+        return lifecycle_label(device.lifecycle_state)
 
     @display(description="Simulated")
     def simulated(self, device: Device) -> str:
@@ -234,77 +299,3 @@ class DeviceAdmin(RetirableModelAdmin):
             return "None yet: the device has not checked in."
         more = list_link("devices_healthcheck", "All checks", device__id__exact=device.pk)
         return format_html('<table class="homepot-table">{}</table>{}', lines, more)
-
-
-def result_label(check: HealthCheck) -> SafeString:
-    return label("Healthy" if check.is_healthy else "Unhealthy", RESULT_COLOURS)
-
-
-def milliseconds(value: int | None) -> str:
-    return "-" if value is None else f"{value:,} ms"
-
-
-@admin.register(HealthCheck)
-class HealthCheckAdmin(LongTableAdmin):
-    list_display = (
-        "at",
-        "terminal",
-        "place",
-        "result",
-        "answer",
-        "error",
-    )
-    list_select_related = ("device__site",)
-    list_filter = (
-        ("is_healthy", BooleanRadioFilter),
-        ("device", RelatedFilter),
-        ("device__site", RelatedFilter),
-        ("checked_at", DateRangeFilter),
-    )
-    search_fields = ("device__device_id", "device__name")
-    search_help_text = "Id or name of the device"
-    sortable_by = ("at",)
-    fieldsets = (
-        (None, {"fields": ("device", "site", "result", "error_message")}),
-        ("Answer", {"fields": (("response_time", "status_code"), "endpoint", "data")}),
-        ("Time", {"fields": ("checked_at", "reported_at", "reported_by")}),
-    )
-
-    empty_means = "They come by themselves once devices check in."
-
-    @display(description="Checked at", ordering="checked_at")
-    def at(self, check: HealthCheck) -> SafeString:
-        return second_text(check.checked_at)
-
-    @display(description="Device")
-    def terminal(self, check: HealthCheck) -> str:
-        return two_lines(check.device.name, check.device.device_id)
-
-    @display(description="Site")
-    def place(self, check: HealthCheck) -> str:
-        return two_lines(check.device.site.name, check.device.site.site_id)
-
-    @display(description="Site")
-    def site(self, check: HealthCheck) -> str:
-        return str(check.device.site)
-
-    @display(description="Result")
-    def result(self, check: HealthCheck) -> SafeString:
-        return result_label(check)
-
-    @display(description="Answer")
-    def answer(self, check: HealthCheck) -> str:
-        code = "" if check.status_code is None else f"HTTP {check.status_code}"
-        return two_lines(milliseconds(check.response_time_ms), code)
-
-    @display(description="Response time")
-    def response_time(self, check: HealthCheck) -> str:
-        return milliseconds(check.response_time_ms)
-
-    @display(description="Error")
-    def error(self, check: HealthCheck) -> str:
-        return check.error_message[:ERROR_LENGTH] or "-"
-
-    @display(description="Data")
-    def data(self, check: HealthCheck) -> str:
-        return json_text(check.response_data)
