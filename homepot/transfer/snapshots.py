@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from psycopg.pq import TransactionStatus
+
 # What a web request may not do, and reading a whole table has to: take its time.
 _POSTGRESQL_SETTINGS = (
     "SET LOCAL statement_timeout = 0",
@@ -22,7 +24,7 @@ def snapshot(connection: Any) -> Iterator[None]:
     Inside a transaction that has begun before, it is as that transaction sees it.
     """
     connection.ensure_connection()
-    if connection.in_atomic_block:
+    if _is_in_transaction(connection):
         yield
         return
     with connection.cursor() as cursor:
@@ -41,3 +43,9 @@ def snapshot(connection: Any) -> Iterator[None]:
             yield
         finally:
             cursor.execute("ROLLBACK")
+
+
+def _is_in_transaction(connection: Any) -> bool:
+    if connection.vendor == "sqlite":
+        return bool(connection.connection.in_transaction)
+    return bool(connection.connection.info.transaction_status != TransactionStatus.IDLE)

@@ -10,6 +10,7 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 from django.apps import apps
+from django.apps.registry import Apps
 from django.db import models
 from django.db.migrations.recorder import MigrationRecorder
 
@@ -109,15 +110,16 @@ class Table:
         )
 
 
-def tables() -> list[Table]:
+def tables(registry: Apps = apps) -> list[Table]:
     """The tables whose rows are the installation's data, those that are referred to first.
 
+    `registry` knows the models as they are, or as they were at some state of the migrations.
     What Django notes of its migrations belongs to a database and not to the data: see
     `migrations_table`.
     """
     by_name = {
         table.name: table
-        for model in apps.get_models(include_auto_created=True)
+        for model in registry.get_models(include_auto_created=True)
         if model._meta.managed and not model._meta.proxy
         for table in [_table(model, model._meta.local_concrete_fields)]
     }
@@ -138,7 +140,8 @@ def migrations_table() -> Table:
 
 def _table(model: type[models.Model], fields: Iterable[Any]) -> Table:
     columns = (Column(field.column, _kind(field), _target(field)) for field in fields)
-    return Table(model, tuple(sorted(columns, key=lambda column: column.kind.value)))
+    # By name too: a migration adds a field behind the others, wherever the code has it.
+    return Table(model, tuple(sorted(columns, key=lambda c: (c.kind.value, c.name))))
 
 
 def _target(field: Any) -> Any:

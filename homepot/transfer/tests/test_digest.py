@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.migrations.loader import MigrationLoader
 
 from devices.models import Device, HealthCheck
 from homepot.transfer.digest import TableDigest, table_digests
@@ -151,3 +152,11 @@ def test_digest_sees_what_only_sqlite_stores(other):
             cursor.execute(statement)
             digests.append(table_digests(other)["health_checks"])
     assert len(set(digests)) == len(digests)
+
+
+def test_digests_are_the_same_for_models_as_migrations_know_them():
+    """In their order of fields, which is not that of the code."""
+    state = MigrationLoader(connection).project_state().apps
+    assert {table.name: [column.name for column in table.columns] for table in tables(state)} == {
+        table.name: [column.name for column in table.columns] for table in tables()
+    }
