@@ -57,6 +57,8 @@ class DeviceViewSet(ResourceViewSet):
         "created_at": "created_at",
         "name": "name",
         "device_id": "device_id",
+        # As stored, which an index has in order: one that fell silent, and shows so at once,
+        # takes its new place when a sweep has stored it.
         "status_since": "status_since",
     }
     queryset = Device.objects.none()  # tells the schema the model

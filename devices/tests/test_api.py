@@ -9,6 +9,7 @@ from audit.models import AuditLog
 from devices import services
 from devices.enums import DeviceStatus, DeviceType, LifecycleState
 from devices.models import Device, HealthCheck
+from devices.sweeps import mark_silent_devices
 from devices.tests.factories import make_device, make_health_check
 from sites.tests.factories import make_site
 
@@ -68,6 +69,32 @@ def test_device_create_registers_a_pending_device(operator, is_nested):
     assert expected.items() <= answer.json().items()
     row = AuditLog.objects.get()
     assert (row.event_type, row.device.device_id, row.site) == ("device_created", "till-1", site)
+
+
+def test_devices_are_ordered_by_since_once_silence_is_written_down(viewer):
+    now = timezone.now()
+    hours = {name: now - timedelta(hours=number) for number, name in enumerate("abcde", start=1)}
+    online = {"status": DeviceStatus.ONLINE, "last_seen": hours["e"]}
+    make_device(device_id="b", status_since=hours["b"])
+    # Silent since `a`, long before anything is written down.
+    make_device(device_id="a", status_since=hours["d"], status_due_at=hours["a"], **online)
+    make_device(device_id="c", status_since=hours["c"])
+
+    def walk() -> tuple[list[str], list[str]]:
+        """Page by page: which devices, and since when they show to be so."""
+        link, devices = f"{DEVICES}?ordering=status_since&limit=1", []
+        while link:
+            page = viewer.get(link).json()
+            devices += page["devices"]
+            link = page["next"]
+        return [row["device_id"] for row in devices], [row["status_since"] for row in devices]
+
+    unswept, _ = walk()
+    mark_silent_devices(now)
+    swept, shown = walk()
+
+    assert sorted(unswept) == swept[::-1] == ["a", "b", "c"]
+    assert shown == sorted(shown)
 
 
 def test_device_create_makes_an_id_that_begins_with_the_type(operator):
