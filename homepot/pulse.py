@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Case, F, Value, When
+from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Greatest
 from django.utils.module_loading import import_string
 
@@ -33,13 +33,24 @@ def beat(now: datetime, interval: timedelta, patience: timedelta) -> None:
     When nothing was heard of it for an `interval`, devices get `patience` to come back. The
     first beat of all counts as one after an absence: the rows may come from elsewhere.
     """
+    # Further ahead than clocks differ that are a little off: a clock was wrong, and nobody knows
+    # how long the service was away since.
+    wrong_from = now + 2 * patience
     # One conditional UPDATE: of two processes that come back at once one grants the grace, and
     # the other finds the service alive and leaves it alone.
     beaten = ServicePulse.objects.filter(pk=1).update(
         # Of two clocks the one ahead counts, or each beat of the other would look like a return.
-        beat_at=Greatest(F("beat_at"), Value(now)),
+        beat_at=Case(
+            When(beat_at__gte=wrong_from, then=Value(now)),
+            default=Greatest(F("beat_at"), Value(now)),
+        ),
         grace_until=Case(
-            When(beat_at__lt=now - interval, then=Value(now + patience)),
+            When(
+                Q(beat_at__lt=now - interval)
+                | Q(beat_at__gte=wrong_from)
+                | Q(grace_until__gte=wrong_from),
+                then=Value(now + patience),
+            ),
             default=F("grace_until"),
         ),
     )

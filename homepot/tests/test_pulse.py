@@ -24,6 +24,7 @@ NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 INTERVAL = timedelta(seconds=60)
 PATIENCE = timedelta(seconds=150)
 SECOND = timedelta(seconds=1)
+DAY = timedelta(days=1)
 
 calls: list[datetime] = []
 problems: list[Exception] = []
@@ -63,8 +64,21 @@ def test_first_beat_counts_as_a_return():
         (NOW - INTERVAL - SECOND, NOW - INTERVAL, NOW, NOW + PATIENCE),
         (NOW - 5 * SECOND, NOW + SECOND, NOW, NOW + SECOND),
         (NOW + SECOND, None, NOW + SECOND, None),
+        (NOW + DAY, None, NOW, NOW + PATIENCE),
+        (NOW, NOW + DAY, NOW, NOW + PATIENCE),
+        (NOW + DAY, NOW + DAY, NOW, NOW + PATIENCE),
     ],
-    ids=["alive", "just", "was away", "away again", "grace goes on", "another clock is ahead"],
+    ids=[
+        "alive",
+        "just",
+        "was away",
+        "away again",
+        "grace goes on",
+        "another clock is ahead",
+        "a clock was wrong",
+        "a clock was wrong at a return",
+        "a clock was wrong all along",
+    ],
 )
 def test_beat(before, grace_before, after, grace):
     ServicePulse.objects.create(pk=1, beat_at=before, grace_until=grace_before)
