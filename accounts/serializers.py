@@ -6,13 +6,12 @@ from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.utils import timezone
 from rest_framework import serializers
 
 from accounts.enums import Role
 from accounts.models import MAX_SIGN_IN_NAME_LENGTH, User, canonical, validate_username
 from accounts.user_serializers import SiteIdsField
-from homepot.fields import StrictModelSerializer, UTCDateTimeField
+from homepot.fields import StrictModelSerializer, UTCDateTimeField, validate_ahead
 from homepot.text import validate_name
 
 
@@ -146,10 +145,9 @@ class ApiKeySerializer(serializers.Serializer):
     )
     api_key_hint = serializers.CharField(read_only=True)
     expires_at = UTCDateTimeField(
-        required=False, allow_null=True, default=None, help_text="Null: until it is revoked."
+        required=False,
+        allow_null=True,
+        default=None,
+        validators=[validate_ahead],
+        help_text="Null: until it is revoked.",
     )
-
-    def validate_expires_at(self, value: Any) -> Any:
-        if value is not None and value <= timezone.now():
-            raise serializers.ValidationError("This time is over.")
-        return value

@@ -8,7 +8,12 @@ from rest_framework import serializers
 
 from devices.enums import DeviceStatus
 from devices.models import Device, DeviceEvent, HealthCheck, StatusChange, validate_mac_address
-from homepot.fields import JSONObjectField, StrictModelSerializer, UTCDateTimeField
+from homepot.fields import (
+    JSONObjectField,
+    StrictModelSerializer,
+    UTCDateTimeField,
+    validate_ahead,
+)
 from homepot.identifiers import validate_identifier
 from homepot.text import MAX_TEXT_LENGTH
 from sites.models import Site
@@ -127,7 +132,13 @@ class MaintenanceSerializer(serializers.Serializer):
 
 class EnrolmentKeySerializer(serializers.Serializer):
     enrolment_key = serializers.CharField(read_only=True, help_text="Shown this once.")
-    expires_at = UTCDateTimeField(required=False, allow_null=True)
+    expires_at = UTCDateTimeField(
+        required=False,
+        allow_null=True,
+        default=None,
+        validators=[validate_ahead],
+        help_text="Null: until it is revoked.",
+    )
 
 
 class StatusChangeSerializer(StrictModelSerializer):

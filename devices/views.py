@@ -267,7 +267,7 @@ class EnrolmentKeyViewSet(StrictViewSet):
     def create(self, request: Request, site_id: str) -> Response:
         data = self.body(request)
         site = self._site(site_id)
-        expires_at = self.checked(data).get("expires_at")
+        expires_at = self.checked(data)["expires_at"]
         key = make_enrolment_key(site=site, expires_at=expires_at, actor=self.actor)
         answer = {"enrolment_key": key, "expires_at": expires_at}
         return Response(answer, status=status.HTTP_201_CREATED)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.db import models
+from django.utils import timezone
 from rest_framework import serializers
 
 EARLIEST_YEAR = 2000
@@ -31,6 +32,12 @@ class UTCDateTimeField(serializers.DateTimeField):
         if not EARLIEST_YEAR <= value.year <= LATEST_YEAR:
             self.fail("out_of_range")
         return value
+
+
+def validate_ahead(time: datetime) -> None:
+    """Raise ValidationError unless `time` is still to come."""
+    if time <= timezone.now():
+        raise serializers.ValidationError("This time is over.")
 
 
 class FiniteFloatField(serializers.FloatField):

@@ -246,7 +246,16 @@ def test_enrolment_key_is_shown_once_and_revoked(operator):
     assert operator.delete(path).status_code == 204
     assert events() == ["enrolment_key_created", "enrolment_key_revoked"]
     assert key not in str(list(AuditLog.objects.values()))
-    assert operator.post(path, {"expires_at": "2026-01-01"}).status_code == 400
+
+
+@pytest.mark.parametrize("expires_at", ["2020-01-01T00:00:00Z", "2199-01-01", "soon", 1])
+def test_enrolment_key_ends_in_the_future(expires_at, operator):
+    site = make_site()
+    path = f"/api/v1/devices/sites/{site.site_id}/enrolment-key"
+    answer = operator.post(path, {"expires_at": expires_at})
+    assert (answer.status_code, list(answer.json()["errors"])) == (400, ["expires_at"])
+    ahead = operator.post(path, {"expires_at": "2199-01-01T00:00:00+01:00"})
+    assert (ahead.status_code, ahead.json()["expires_at"]) == (201, "2198-12-31T23:00:00Z")
 
 
 def test_bad_body_comes_before_a_missing_device(operator):
