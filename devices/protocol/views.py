@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from drf_spectacular.utils import OpenApiResponse, extend_schema
-from rest_framework.exceptions import NotFound, PermissionDenied, Throttled, ValidationError
+from rest_framework.exceptions import NotFound, PermissionDenied, ValidationError
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.policy import Action
-from accounts.throttles import RouteThrottle, take
+from accounts.throttles import RouteThrottle
 from devices import services
 from devices.enums import EventKind
 from devices.models import Device
@@ -61,6 +61,8 @@ class ProvisionViewSet(StrictViewSet):
     serializer_class = serializers.ProvisionSerializer
     authentication_classes: list[type] = []
     access = {"POST": Action.ANYONE}
+    # By address only. Counted by site too, anybody could spend what its honest devices need, and
+    # nobody guesses 256 random bits from however many addresses.
     throttle_classes = [RouteThrottle]
     throttle_scope = "provision"
     queryset = Device.objects.none()
@@ -73,9 +75,6 @@ class ProvisionViewSet(StrictViewSet):
     )
     def create(self, request: Request) -> Response:
         fields = self.checked(self.body(request))
-        # By address above, and by site: whoever tries keys may have many addresses.
-        if wait := take(self.throttle_scope, f"site {fields['site_id']}"):
-            raise Throttled(wait)
         device, key = services.enrol_device(
             site_id=fields["site_id"],
             enrolment_key=fields["bootstrap_key"],
