@@ -55,7 +55,10 @@ class AgentViewSet(StrictViewSet):
 
 
 class ProvisionViewSet(StrictViewSet):
-    """A device lets itself in, with the enrolment key of its site; its key is shown once."""
+    """A device lets itself in, with the enrolment key of its site; its key is shown once.
+
+    One that says to be a gateway is let in as `unknown` until an operator makes a gateway of it.
+    """
 
     resource_name = "devices"
     serializer_class = serializers.ProvisionSerializer

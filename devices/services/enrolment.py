@@ -10,6 +10,7 @@ from django.utils import timezone
 from accounts.keys import digest_of
 from audit import services as audit
 from audit.enums import AuditEvent
+from devices.enums import DeviceType
 from devices.errors import EnrolmentRefusedError, UnknownSiteError
 from devices.models import Device
 from devices.services.credentials import add_key
@@ -24,6 +25,7 @@ def enrol_device(
 ) -> tuple[Device, str]:
     """Let a device in at its site, pending, and return it with its key, shown this once.
 
+    A gateway is let in as a device of unknown type, for which an operator has yet to vouch.
     Raises UnknownSiteError, EnrolmentRefusedError for a wrong, ended or missing key, and
     IdentifierTakenError when the site has a device of that name: an operator can re-enrol it.
     """
@@ -37,11 +39,14 @@ def enrol_device(
     )
     if is_ended or site.enrolment_key != digest_of(enrolment_key):
         raise EnrolmentRefusedError("The enrolment key is wrong or no longer valid.")
+    # A gateway speaks for its whole site: more than the holder of an enrolment key may claim.
+    is_gateway = device_type == DeviceType.GATEWAY
+    kept_type = DeviceType.UNKNOWN if is_gateway else DeviceType(device_type)
     device = Device(
         site=site,
         device_id=make_identifier(device_type.replace("_", "-")),
         name=name,
-        device_type=device_type,
+        device_type=kept_type,
         os_details=os_details,
     )
     with refuse_duplicates(
@@ -53,7 +58,11 @@ def enrol_device(
         event=AuditEvent.DEVICE_ENROLLED,
         actor=device,
         target=device,
-        changes={"name": (None, name), "device_type": (None, device_type)},
-        metadata={"provisioning_source": source, "key_hint": new.hint},
+        changes={"name": (None, name), "device_type": (None, kept_type)},
+        metadata={
+            "provisioning_source": source,
+            "told_device_type": device_type,
+            "key_hint": new.hint,
+        },
     )
     return device, new.key

@@ -453,6 +453,31 @@ def test_device_enrols_itself_and_checks_in(enrolment):
     assert device.lifecycle_state == LifecycleState.ACTIVE
 
 
+def test_enrolled_gateway_speaks_for_others_once_an_operator_made_it_one(enrolment, operator):
+    site, key = enrolment
+    till = make_device(site=site)
+    data = provision(site.site_id, key, device_type="gateway").json()["data"]
+    assert data["device_id"].startswith("gateway-")
+    agent = APIClient()
+    agent.credentials(HTTP_X_DEVICE_ID=data["device_id"], HTTP_X_API_KEY=data["api_key"])
+    both = {"check_ins": [{}, {"device_id": till.device_id}]}
+    path = f"/api/v1/devices/devices/{data['device_id']}"
+
+    agent.post("/api/v1/agent/device-dna", {"device_type": "gateway"})
+    assert [agent.post("/api/v1/agent/check-ins", both).json()["accepted"] for _ in "12"] == [1, 1]
+    assert operator.get(path).json()["device_type"] == "unknown"
+
+    assert operator.patch(path, {"device_type": "gateway"}).status_code == 200
+    assert agent.post("/api/v1/agent/check-ins", both).json()["accepted"] == 2
+
+    enrolled, made = AuditLog.objects.filter(device__device_id=data["device_id"]).order_by("id")
+    assert (enrolled.event_type, enrolled.event_metadata["told_device_type"]) == (
+        "device_enrolled",
+        "gateway",
+    )
+    assert (made.actor_kind, made.new_values) == ("user", {"device_type": "gateway"})
+
+
 def test_enrolment_is_refused(enrolment):
     site, key = enrolment
     assert provision(site.site_id, "hpe_wrong").status_code == 401
