@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.keys import digest_of
@@ -29,15 +30,18 @@ def enrol_device(
     Raises UnknownSiteError, EnrolmentRefusedError for a wrong, ended or missing key, and
     IdentifierTakenError when the site has a device of that name: an operator can re-enrol it.
     """
-    # The lock keeps the site active, and its key valid, until the device is in.
-    site = Site.objects.active().select_for_update(no_key=True).filter(site_id=site_id).first()
-    if site is None:
-        raise UnknownSiteError(f"There is no site {site_id}.")
-    is_ended = (
-        site.enrolment_key_expires_at is not None
-        and site.enrolment_key_expires_at <= timezone.now()
+    is_valid = Q(enrolment_key_expires_at=None) | Q(enrolment_key_expires_at__gt=timezone.now())
+    sites = Site.objects.active().filter(site_id=site_id)
+    # The lock keeps the site active, and its key valid, until the device is in; without the key
+    # nobody locks it.
+    site = (
+        sites.filter(is_valid, enrolment_key=digest_of(enrolment_key))
+        .select_for_update(no_key=True)
+        .first()
     )
-    if is_ended or site.enrolment_key != digest_of(enrolment_key):
+    if site is None:
+        if not sites.exists():
+            raise UnknownSiteError(f"There is no site {site_id}.")
         raise EnrolmentRefusedError("The enrolment key is wrong or no longer valid.")
     # A gateway speaks for its whole site: more than the holder of an enrolment key may claim.
     is_gateway = device_type == DeviceType.GATEWAY

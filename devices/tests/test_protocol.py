@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
+from django.db import connection, transaction
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -11,7 +13,9 @@ from devices.enums import DeviceStatus, DeviceType, LifecycleState
 from devices.models import Device, DeviceEvent, HealthCheck, StatusChange
 from devices.tests.factories import make_credential, make_device
 from homepot.rates import Rate
+from homepot.testing.threads import run_together
 from sites import services as sites
+from sites.models import Site
 from sites.tests.factories import make_site
 
 pytestmark = pytest.mark.django_db
@@ -451,6 +455,17 @@ def test_device_enrols_itself_and_checks_in(enrolment):
     assert agent.post("/api/v1/agent/check-in", {}).json()["device_status"] == "online"
     device.refresh_from_db()
     assert device.lifecycle_state == LifecycleState.ACTIVE
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_wrong_key_waits_for_nobody_at_the_site():
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has one lock for all writers.")
+    site = make_site()
+    with transaction.atomic():
+        Site.objects.select_for_update(no_key=True).get(pk=site.pk)
+        refused = partial(provision, site.site_id, "hpe_wrong")
+        assert [answer.status_code for answer in run_together(refused)] == [401]
 
 
 def test_enrolled_gateway_speaks_for_others_once_an_operator_made_it_one(enrolment, operator):
