@@ -80,21 +80,18 @@ def create_api_key(*, user: User, actor: User | None, expires_at: datetime | Non
 
     This is the only time it can be seen: the database keeps its digest.
     """
+    locked = _lock_user(user)
     new = make_key(USER_KEY_PREFIX)
-    old_hint = user.api_key_hint
-    User.objects.filter(pk=user.pk).update(
-        api_key=new.digest,
-        api_key_hint=new.hint,
-        api_key_expires_at=expires_at,
-        updated_at=timezone.now(),
+    changes = update_row(
+        locked,
+        {
+            "api_key": new.digest,
+            "api_key_hint": new.hint,
+            "api_key_expires_at": expires_at,
+        },
     )
-    user.refresh_from_db()
-    audit.record(
-        event=AuditEvent.API_KEY_CREATED,
-        actor=actor,
-        target=user,
-        changes={"api_key_hint": (old_hint, new.hint)},
-    )
+    del changes["api_key"]  # a digest; the hint says which it is
+    audit.record(event=AuditEvent.API_KEY_CREATED, actor=actor, target=locked, changes=changes)
     return new.key
 
 

@@ -19,6 +19,7 @@ from rest_framework.response import Response
 from accounts import lockout, services, sign_in
 from accounts.authentication import TokenAuthentication
 from accounts.errors import NothingToSignOutError, WrongPasswordError
+from accounts.keys import HINT_LENGTH
 from accounts.models import User
 from accounts.policy import Action
 from accounts.serializers import (
@@ -182,10 +183,9 @@ class OwnApiKeyView(_ForOneself):
     def create(self, request: Request) -> Response:
         """Make a key, which ends the one before. It is shown this once."""
         expires_at = self.checked(self.body(request))["expires_at"]
-        user = self.actor
-        key = services.create_api_key(user=user, actor=user, expires_at=expires_at)
+        key = services.create_api_key(user=self.actor, actor=self.actor, expires_at=expires_at)
         return Response(
-            {"api_key": key, "api_key_hint": user.api_key_hint, "expires_at": expires_at},
+            {"api_key": key, "api_key_hint": key[:HINT_LENGTH], "expires_at": expires_at},
             status=status.HTTP_201_CREATED,
         )
 

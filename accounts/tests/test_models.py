@@ -5,6 +5,7 @@ from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
 
+from accounts import services
 from accounts.enums import Role
 from accounts.hashers import MAX_PASSWORD_LENGTH
 from accounts.models import User
@@ -152,6 +153,17 @@ def test_create_api_key_prints_the_key_alone(capsys, api):
     call_command("create_api_key", "ann")
     assert api.get("/api/v1/sites/sites").status_code == 401
     assert [row.event_type for row in AuditLog.objects.all()] == ["api_key_created"] * 2
+
+
+def test_audit_names_the_key_that_a_new_one_ended():
+    user = make_user()
+    stale = User.objects.get(pk=user.pk)
+    hints = [services.create_api_key(user=one, actor=None)[:8] for one in (user, stale)]
+    changes = AuditLog.objects.order_by("id").values_list("old_values", "new_values")
+    assert list(changes) == [
+        ({"api_key_hint": ""}, {"api_key_hint": hints[0]}),
+        ({"api_key_hint": hints[0]}, {"api_key_hint": hints[1]}),
+    ]
 
 
 def test_create_api_key_of_nobody_is_refused():
