@@ -4,46 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth.password_validation import validate_password
-from django.core.exceptions import ValidationError as DjangoValidationError
 from rest_framework import serializers
 
 from accounts.enums import Role
-from accounts.models import MAX_SIGN_IN_NAME_LENGTH, User, canonical, validate_username
-from accounts.user_serializers import SiteIdsField
+from accounts.fields import (
+    CanonicalCharField,
+    CanonicalEmailField,
+    PasswordField,
+    SiteIdsField,
+    check_first_password,
+    check_new_password,
+)
+from accounts.models import MAX_SIGN_IN_NAME_LENGTH, User, validate_username
 from homepot.fields import StrictModelSerializer, UTCDateTimeField, validate_ahead
 from homepot.text import validate_name
-
-
-class CanonicalCharField(serializers.CharField):
-    """Text that is canonical before its length and form are checked."""
-
-    def to_internal_value(self, data: Any) -> str:
-        return canonical(super().to_internal_value(data))
-
-
-class CanonicalEmailField(CanonicalCharField, serializers.EmailField):
-    pass
-
-
-class PasswordField(serializers.CharField):
-    """A password, to the last blank what was typed; a number is none."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(write_only=True, trim_whitespace=False, **kwargs)
-
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str):
-            self.fail("invalid")
-        return data
-
-
-def check_new_password(field: str, password: str, user: User) -> None:
-    """Raise ValidationError, of `field`, when `user` should not choose `password`."""
-    try:
-        validate_password(password, user)
-    except DjangoValidationError as error:
-        raise serializers.ValidationError({field: error.messages}) from error
 
 
 class SignUpSerializer(serializers.Serializer):
@@ -57,8 +31,7 @@ class SignUpSerializer(serializers.Serializer):
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        names = {name: attrs.get(name, "") for name in ("username", "email", "full_name")}
-        check_new_password("password", attrs["password"], User(**names))
+        check_first_password(attrs)
         return attrs
 
 

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth.password_validation import validate_password
-from django.core.exceptions import ValidationError as DjangoValidationError
 from rest_framework import serializers
 
 from accounts.enums import Role
+from accounts.fields import PasswordField, SiteIdsField, check_first_password
 from accounts.models import User
 from homepot.fields import StrictModelSerializer
 from homepot.text import validate_name
-
-
-class SiteIdsField(serializers.ListField):
-    """The text ids of sites; shown by the view, in one statement for all rows."""
-
-    row_source = None
 
 
 class UserSerializer(StrictModelSerializer):
@@ -36,11 +29,8 @@ class UserSerializer(StrictModelSerializer):
         max_length=10_000,
         help_text="What an account with site_access `selected` may see.",
     )
-    password = serializers.CharField(
-        write_only=True,
-        required=False,
-        trim_whitespace=False,
-        help_text="A one-time password: the account can only change it.",
+    password = PasswordField(
+        required=False, help_text="A one-time password: the account can only change it."
     )
     create_only = ("username", "role", "password")
 
@@ -77,11 +67,7 @@ class UserSerializer(StrictModelSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         attrs = super().validate(attrs)
         if "password" in attrs:
-            names = {name: attrs.get(name, "") for name in ("username", "email", "full_name")}
-            try:
-                validate_password(attrs["password"], User(**names))
-            except DjangoValidationError as error:
-                raise serializers.ValidationError({"password": error.messages}) from error
+            check_first_password(attrs)
         return attrs
 
 
