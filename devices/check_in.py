@@ -11,6 +11,7 @@ not kept again.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -75,7 +76,7 @@ def check_in(
         **_report_parameters(report, now),
     }
     with connection.cursor() as cursor:
-        cursor.execute(POSTGRESQL, parameters)
+        cursor.execute(POSTGRESQL.text, POSTGRESQL.values(parameters))
         row = cursor.fetchone()
     return CheckedIn(*row) if row else None
 
@@ -116,21 +117,36 @@ def _report_parameters(report: Report | None, now: datetime) -> dict[str, Any]:
     }
 
 
-def _compact(sql: str) -> str:
-    """`sql` without comments and needless spaces."""
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """SQL, kept short, and the names of its parameters, which `text` calls p0, p1, ..."""
+
+    text: str
+    names: tuple[str, ...]
+
+    def values(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        return {f"p{number}": parameters[name] for number, name in enumerate(self.names)}
+
+
+def _compact(sql: str) -> Statement:
+    """`sql` without comments, needless spaces and long names of parameters."""
     lines = (line.partition("--")[0].strip() for line in sql.splitlines())
-    return re.sub(r" ?([=<>,()]|\|\|) ?", r"\1", " ".join(line for line in lines if line))
+    text = re.sub(r" ?([=<>,()]|\|\|) ?", r"\1", " ".join(line for line in lines if line))
+    names = tuple(dict.fromkeys(re.findall(r"%\((\w+)\)s", text)))
+    for number, name in enumerate(names):
+        text = text.replace(f"%({name})s", f"%(p{number})s")
+    return Statement(text, names)
 
 
 # Kept short by `_compact`: psycopg parses a statement of more than 4,096 characters anew each
 # time, which took as long as all the rest of a check-in.
 POSTGRESQL = _compact(
     """
-WITH given AS MATERIALIZED (
+WITH given AS (
     SELECT %(now)s::timestamptz AS now, %(silent_at)s::timestamptz AS silent_at,
         %(is_check)s::boolean AS is_check, %(is_healthy)s::boolean AS is_healthy,
         %(reported_at)s::timestamptz AS reported_at, %(reason)s AS reason
-), caller AS MATERIALIZED (
+), caller AS (
     -- The lock makes two check-ins of one device take turns; the second sees what the first did.
     SELECT d.*, c.id AS credential, c.last_used_at
     FROM device_credentials c JOIN devices d ON d.id = c.device_id

@@ -392,4 +392,4 @@ def test_nobody_was_silent_while_the_service_itself_was_away(pulse):
 
 def test_the_statement_is_short_enough_for_psycopg_to_remember_it():
     # A longer one would be parsed anew for each check-in, at half the cost of all of it.
-    assert len(POSTGRESQL) <= MAX_CACHED_STATEMENT_LENGTH
+    assert len(POSTGRESQL.text) <= MAX_CACHED_STATEMENT_LENGTH
