@@ -57,46 +57,45 @@ def record(
     before and after by field, of the fields that changed; secrets are masked here. Request
     id, address and user agent are those of the request being served, if there is one.
     """
-    row = AuditLog(
-        event_type=event,
+    row = _row(
+        event=event,
+        actor=actor,
+        target=target,
+        changes=changes,
         description=description,
+        metadata=metadata,
         outcome=outcome,
         severity=severity,
-        event_metadata=metadata,
-        **_actor_fields(actor),
-        **_request_fields(),
     )
-    if target is not None:
-        _name_target(row, target)
-    if changes:
-        row.old_values = {name: _masked(name, old) for name, (old, _) in changes.items()}
-        row.new_values = {name: _masked(name, new) for name, (_, new) in changes.items()}
     row.save(force_insert=True)
     return row
+
+
+def record_once(told: str, **fields: Any) -> None:
+    """Write one row as `record` does, unless one was written that told the same.
+
+    One statement, which leaves it to the database whether the row is there: several processes
+    may be telling at once.
+    """
+    row = _row(**fields)
+    row.dedupe_key = hashlib.sha256(told.encode()).hexdigest()
+    AuditLog.objects.bulk_create([row], ignore_conflicts=True)
 
 
 def record_refused_permission(
     *, actor: models.Model, route: str, method: str, path: str, now: datetime
 ) -> None:
-    """Write that `actor` may not do what it tried, once for each route and minute of the clock.
-
-    One statement, which leaves it to the database whether the row is there: several processes
-    may be refusing at once.
-    """
+    """Write that `actor` may not do what it tried, once for each route and minute of the clock."""
     fields = _actor_fields(actor)
-    told = f"{fields['actor_kind']} {actor.pk} {now.astimezone(UTC):%Y-%m-%d %H:%M} {route}"
-    row = AuditLog(
-        event_type=AuditEvent.PERMISSION_REFUSED,
+    record_once(
+        f"{fields['actor_kind']} {actor.pk} {now.astimezone(UTC):%Y-%m-%d %H:%M} {route}",
+        event=AuditEvent.PERMISSION_REFUSED,
+        actor=actor,
         description=f"{method} {path}",
+        metadata={"method": method, "path": path, "route": route},
         outcome=Outcome.DENIED,
         severity=Severity.WARNING,
-        event_metadata={"method": method, "path": path, "route": route},
-        created_at=now,
-        dedupe_key=hashlib.sha256(told.encode()).hexdigest(),
-        **fields,
-        **_request_fields(),
     )
-    AuditLog.objects.bulk_create([row], ignore_conflicts=True)
 
 
 def prune(
@@ -134,6 +133,34 @@ def _remove(old: AuditLogQuerySet, told: AuditLog, step_rows: int) -> int:
     with triggers.pruning(connection, pruned_pk=told.pk):
         removed, _ = AuditLog.objects.filter(pk__in=step).delete()
     return removed
+
+
+def _row(
+    *,
+    event: AuditEvent,
+    actor: models.Model | None,
+    target: models.Model | None = None,
+    changes: Mapping[str, tuple[Any, Any]] | None = None,
+    description: str = "",
+    metadata: Mapping[str, Any] | None = None,
+    outcome: Outcome = Outcome.SUCCESS,
+    severity: Severity = Severity.INFO,
+) -> AuditLog:
+    row = AuditLog(
+        event_type=event,
+        description=description,
+        outcome=outcome,
+        severity=severity,
+        event_metadata=None if metadata is None else _masked("", dict(metadata)),
+        **_actor_fields(actor),
+        **_request_fields(),
+    )
+    if target is not None:
+        _name_target(row, target)
+    if changes:
+        row.old_values = {name: _masked(name, old) for name, (old, _) in changes.items()}
+        row.new_values = {name: _masked(name, new) for name, (_, new) in changes.items()}
+    return row
 
 
 def _request_fields() -> dict[str, str]:
