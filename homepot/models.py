@@ -64,3 +64,29 @@ class Sweep(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class IdempotencyKey(models.Model):
+    """What was answered to a request that its sender may have to send again."""
+
+    # Who sent it, such as "user 7"; a key is theirs alone.
+    principal = models.CharField(max_length=100)
+    key = models.CharField(max_length=255)
+    # Of method, path and body.
+    request_digest = models.CharField(max_length=64)
+    status = models.PositiveSmallIntegerField()
+    body = models.JSONField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        db_table = "idempotency_keys"
+        constraints = [
+            models.UniqueConstraint(fields=["principal", "key"], name="idempotency_key_unique")
+        ]
+        indexes = [
+            # The sweep that forgets old ones.
+            models.Index(fields=["created_at"], name="idempotency_key_age")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.principal}: {self.key}"

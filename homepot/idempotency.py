@@ -1,0 +1,118 @@
+"""Idempotency-Key: a request that is sent again has its effect once.
+
+Whoever got no answer cannot know whether the request was done. With the same key and body,
+within a day, it is answered as it was the first time; the record is written in the
+transaction of the effect, so that both are there or neither. Refused requests leave none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from homepot.errors import DomainError
+from homepot.models import IdempotencyKey
+from homepot.renderers import OPTIONS
+from homepot.sweeps import run_steps
+
+HEADER = "Idempotency-Key"
+REPLAYED_HEADER = "Idempotency-Replayed"
+KEPT = timedelta(hours=24)
+FORGOTTEN_AT_ONCE = 1000
+# Printable ASCII, as header values go.
+KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
+
+
+class KeyReusedError(DomainError):
+    code = "idempotency_key_reused"
+    status = 422
+
+
+def answer_once(
+    request: Request, body: Any, do: Callable[[], tuple[int, dict[str, Any]]]
+) -> Response:
+    """Answer what `do` answers, as (status, JSON), or what it answered to the same before.
+
+    `body` is the parsed body. Without the header it is simply done. Raises ValidationError
+    for a bad key and KeyReusedError for one that came with another request.
+    """
+    key = request.headers.get(HEADER)
+    if key is None:
+        status, answer = do()
+        return Response(answer, status=status)
+    if not KEY.match(key):
+        raise ValidationError({HEADER: ["Send 1 to 255 printable ASCII characters."]})
+    principal = f"user {request.user.pk}"
+    digest = _digest_of(request, body)
+    if replay := _replay(principal, key, digest):
+        return replay
+    try:
+        with transaction.atomic():
+            # First of all: who comes second waits here for the first, or fails.
+            record = _claim(principal, key, digest)
+            record.status, answer = do()
+            # As it is rendered: times as text.
+            record.body = orjson.loads(orjson.dumps(answer, option=OPTIONS))
+            record.save(update_fields=["status", "body"])
+    except _ClaimedError:
+        # The other has been answered, or was undone and leaves its place.
+        return answer_once(request, body, do)
+    return Response(answer, status=record.status)
+
+
+class _ClaimedError(Exception):
+    pass
+
+
+def _claim(principal: str, key: str, digest: str) -> IdempotencyKey:
+    forgotten = IdempotencyKey.objects.filter(
+        principal=principal, key=key, created_at__lte=timezone.now() - KEPT
+    )
+    forgotten.delete()
+    record = IdempotencyKey(
+        principal=principal, key=key, request_digest=digest, status=0, body=None
+    )
+    try:
+        with transaction.atomic():
+            record.save(force_insert=True)
+    except IntegrityError as error:
+        raise _ClaimedError from error
+    return record
+
+
+def _replay(principal: str, key: str, digest: str) -> Response | None:
+    stored = IdempotencyKey.objects.filter(
+        principal=principal, key=key, created_at__gt=timezone.now() - KEPT
+    ).first()
+    if stored is None:
+        return None
+    if stored.request_digest != digest:
+        raise KeyReusedError(f"This {HEADER} was used for another request; take a new one.")
+    return Response(stored.body, status=stored.status, headers={REPLAYED_HEADER: "true"})
+
+
+def _digest_of(request: Request, body: Any) -> str:
+    canonical = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+    told = f"{request.method} {request.path.rstrip('/')}\n".encode() + canonical
+    return hashlib.sha256(told).hexdigest()
+
+
+def forget_old_keys(now: datetime) -> int:
+    """A sweep: drop what is older than a day. Returns how many."""
+    return run_steps(_forget(now))
+
+
+def _forget(now: datetime) -> Iterator[int]:
+    old = IdempotencyKey.objects.filter(created_at__lte=now - KEPT).order_by("created_at")
+    while pks := list(old.values_list("pk", flat=True)[:FORGOTTEN_AT_ONCE]):
+        yield IdempotencyKey.objects.filter(pk__in=pks).delete()[0]

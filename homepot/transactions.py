@@ -1,0 +1,53 @@
+"""Transactions that are tried again when the database broke them off to resolve a deadlock."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import psycopg
+from django.db import OperationalError, connection, transaction
+
+ATTEMPTS = 3
+PAUSE_SECONDS = 0.05
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def retried(function: Callable[P, T]) -> Callable[P, T]:
+    """Run `function` in a transaction, up to three times when two got into each other's way.
+
+    Within another transaction it runs once: what came before would be lost with it.
+    """
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        is_outermost = not connection.in_atomic_block
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                with transaction.atomic():
+                    return function(*args, **kwargs)
+            except OperationalError as error:
+                if attempt == ATTEMPTS or not is_outermost or not _is_clash(error):
+                    raise
+            time.sleep(PAUSE_SECONDS * attempt * random.uniform(0.5, 1.5))  # noqa: S311
+        raise AssertionError("unreachable")
+
+    return run
+
+
+def lock_name(name: str) -> None:
+    """Until the transaction ends, nobody else gets past here with the same `name`."""
+    # On SQLite, write transactions take turns anyway.
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+
+
+def _is_clash(error: Any) -> bool:
+    clashes = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+    return isinstance(error.__cause__, clashes)
