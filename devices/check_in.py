@@ -19,7 +19,8 @@ from typing import Any
 import orjson
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.db.models import BooleanField, Case, F, Q, QuerySet, Value, When
+from django.db.models.expressions import RawSQL
 
 from devices.enums import SPEAKING, LifecycleState
 from devices.models import DeviceCredential
@@ -48,10 +49,15 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class CheckedIn:
-    """What became of a check-in. `status` is None when the device may not speak."""
+    """What became of a check-in. `status` is None when the device may not speak.
+
+    `has_work` tells whether the device is to be told of work.
+    """
 
     lifecycle_state: str
     status: str | None
+    device_pk: int | None = None
+    has_work: bool = False
 
 
 def check_in(
@@ -240,18 +246,29 @@ WITH given AS (
     WHERE r.last_used_at IS NULL AND c.device_id = r.id AND c.id < r.credential
       AND c.revoked_at IS NULL
 )
-SELECT caller.lifecycle_state, reasoned.status_now
+SELECT caller.lifecycle_state, status_now, caller.id, is_check AND EXISTS (
+    SELECT FROM job_executions e WHERE e.device_id = caller.id AND e.offer_at <= now)
 FROM caller LEFT JOIN reasoned ON reasoned.id = caller.id
 """
 )
 
+# The same of the work: here alone, devices know of a table of jobs.
+WORK_ON_SQLITE = """
+EXISTS (SELECT 1 FROM job_executions e
+        WHERE e.device_id = device_credentials.device_id AND e.offer_at <= %s)
+"""
+
 
 def _check_in_on_sqlite(caller: Caller, report: Report | None, moment: Moment) -> CheckedIn | None:
     """The statement above, step by step, under SQLite's one write lock."""
+    at = connection.ops.adapt_datetimefield_value
     credential = (
         _valid_keys(caller, moment.now)
         .select_related("device")
-        .annotate(service_was_away=service_was_away(moment.now, pace.interval))
+        .annotate(
+            service_was_away=service_was_away(moment.now, pace.interval),
+            has_work=RawSQL(WORK_ON_SQLITE, [at(moment.now)], BooleanField()),  # noqa: S611
+        )
         .first()
     )
     if credential is None:
@@ -263,7 +280,8 @@ def _check_in_on_sqlite(caller: Caller, report: Report | None, moment: Moment) -
     device.lifecycle_state = LifecycleState.ACTIVE
     take_in(device, report, moment, service_was_away=credential.service_was_away)
     note_key_use(credential, moment.now)
-    return CheckedIn(lifecycle_state, device.status)
+    has_work = report is not None and credential.has_work
+    return CheckedIn(lifecycle_state, device.status, device.pk, has_work)
 
 
 def note_key_use(credential: DeviceCredential, now: datetime) -> None:

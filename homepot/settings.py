@@ -244,7 +244,14 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Sites, devices and their health.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
-    "ENUM_NAME_OVERRIDES": {"DeviceStatusEnum": "devices.enums.DeviceStatus"},
+    "ENUM_NAME_OVERRIDES": {
+        "DeviceStatusEnum": "devices.enums.DeviceStatus",
+        "JobStatusEnum": "jobs.enums.JobStatus",
+        "ExecutionStatusEnum": "jobs.enums.ExecutionStatus",
+        "JobActionEnum": "jobs.enums.JobAction",
+        "NewJobActionEnum": "jobs.enums.ORDERED_ACTIONS",
+        "OutcomeEnum": "jobs.enums.REPORTABLE_CHOICES",
+    },
     "SCHEMA_PATH_PREFIX": r"/api/v1/",
     "PREPROCESSING_HOOKS": ["homepot.schema.without_final_slash"],
     "COMPONENT_SPLIT_REQUEST": True,
@@ -275,9 +282,13 @@ for name, number in (
 
 # Off REST framework's path, and past most of the middleware: the bulk of all traffic.
 SHORT_PATHS = {
-    "/api/v1/agent/check-in": "devices.protocol.check_in_views.check_in_view",
+    "/api/v1/agent/check-in": "jobs.protocol.check_in.check_in_view",
     "/api/v1/agent/heartbeat": "devices.protocol.check_in_views.heartbeat_view",
 }
+
+# What ends the work of a device that leaves: is suspended, retired, moved or re-enrolled.
+
+DEVICE_LEAVING = ["jobs.services.end_device_work"]
 
 # What every process of the service does every few seconds, in a thread: see homepot/pulse.py.
 
@@ -291,6 +302,8 @@ PULSE_SECONDS = min(5.0, CHECK_IN_SECONDS / 4)
 # What workers do by themselves, with the seconds from one run to the next: see homepot/sweeps.py.
 
 SWEEPS: dict[str, float] = {
+    "jobs.sweeps.release_scheduled_jobs": 2,
+    "jobs.sweeps.end_overdue_executions": 4,
     "devices.sweeps.mark_silent_devices": 4,
     "devices.sweeps.roll_up_health_checks": 10,
     "devices.sweeps.prune_health_checks": 15,
@@ -298,6 +311,7 @@ SWEEPS: dict[str, float] = {
     "devices.sweeps.prune_site_minutes": 60,
     "devices.sweeps.prune_health_rollups": 60,
     "devices.sweeps.prune_status_changes": 60,
+    "homepot.idempotency.forget_old_keys": 60,
 }
 # How long a worker that was killed in the middle of a sweep keeps others from it.
 SWEEP_LEASE_SECONDS = 15

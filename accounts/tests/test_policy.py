@@ -12,7 +12,9 @@ from accounts.models import SiteMembership, User
 from accounts.permissions import action_of
 from accounts.policy import Action, may
 from accounts.tests.factories import make_api_key, make_user
+from devices.models import Device
 from devices.tests.factories import make_credential, make_device, make_health_check
+from jobs.services import begin_device_task
 
 pytestmark = pytest.mark.django_db
 
@@ -87,6 +89,20 @@ ROUTES: dict[str, dict[str, Action]] = {
             "config-history",
         )
     },
+    "jobs/jobs": {"GET": VIEW, "POST": OPERATE},
+    "jobs/jobs/{job_id}": {"GET": VIEW},
+    "jobs/jobs/{job_id}/cancel": {"POST": OPERATE},
+    "jobs/jobs/{job_id}/retry": {"POST": OPERATE},
+    "jobs/jobs/{job_id}/executions": {"GET": VIEW},
+    "jobs/sites/{site_id}/jobs": {"GET": VIEW, "POST": OPERATE},
+    "jobs/sites/{site_id}/work": {"GET": VIEW},
+    "jobs/work": {"GET": VIEW},
+    "devices/devices/{device_id}/executions": {"GET": VIEW},
+    "devices/pending": {"GET": SPEAK},
+    "devices/{device_id}/commands/{command_id}/ack": {"POST": SPEAK},
+    "devices/{command_id}/status": {"PUT": SPEAK, "POST": SPEAK},
+    "agent/jobs": {"POST": SPEAK},
+    "agent/jobs/{job_id}": {"PUT": SPEAK},
     "push/pending": {"GET": SPEAK},
     "push/ack": {"POST": SPEAK},
     "schema": {"GET": Action.ANYONE},
@@ -142,7 +158,7 @@ def test_every_route_declares_what_the_table_says():
 
 def test_device_may_speak_for_itself_and_nothing_else(site_and_device):
     device = site_and_device
-    ids = {"site_id": device.site.site_id, "device_id": device.device_id}
+    ids = ids_of(device)
     for route, methods in ROUTES.items():
         for method, action in methods.items():
             api = APIClient()
@@ -166,6 +182,17 @@ def site_and_device():
     return make_health_check(device=make_device()).device
 
 
+def ids_of(device: Device) -> dict[str, str]:
+    """What the routes about `device` and a task of its own are called with."""
+    job = begin_device_task(device=device, description="Defragment", payload={})
+    return {
+        "site_id": device.site.site_id,
+        "device_id": device.device_id,
+        "job_id": job.job_id,
+        "command_id": str(job.executions.get().execution_id),
+    }
+
+
 def sign_in(caller: str, device: Any) -> tuple[APIClient, User | None]:
     api = APIClient()
     if caller == "anonymous":
@@ -186,7 +213,7 @@ def sign_in(caller: str, device: Any) -> tuple[APIClient, User | None]:
 @pytest.mark.parametrize("route", ROUTES)
 def test_every_route_lets_in_whom_the_policy_lets_in(site_and_device, caller, route):
     device = site_and_device
-    ids = {"site_id": device.site.site_id, "device_id": device.device_id}
+    ids = ids_of(device)
     for method, action in ROUTES[route].items():
         api, user = sign_in(caller, device)
         path = f"/api/v1/{route.format(pk=make_user().pk, **ids)}"

@@ -34,6 +34,10 @@ from audit.models import AuditLog
 from devices.enums import LifecycleState
 from devices.models import Device
 from devices.tests.factories import make_credential, make_device
+from jobs import services as jobs
+from jobs.enums import ExecutionStatus
+from jobs.models import Job
+from jobs.tests.factories import execution_of, offer, order_job
 from sites.models import Site
 from sites.tests.factories import make_site
 
@@ -52,6 +56,8 @@ class World:
     user: User
     site: Site
     device: Device
+    # Only where a test is about it: devices that leave end it.
+    job: Job | None = None
 
     def ids(self) -> dict[str, Any]:
         return {
@@ -59,6 +65,8 @@ class World:
             "site_id": self.site.site_id,
             "device_id": self.device.device_id,
             "device_site_id": self.device.site.site_id,
+            "job_id": self.job and self.job.job_id,
+            "command_id": self.job and str(execution_of(self.job).execution_id),
         }
 
 
@@ -173,6 +181,32 @@ def at_an_open_site(world: World) -> APIClient:
     return APIClient()
 
 
+def with_a_till_there(world: World) -> APIClient:
+    make_device(site=world.site)
+    return with_key(world)
+
+
+def to_an_open_job(world: World) -> APIClient:
+    world.job = order_job(world.device)
+    return with_key(world)
+
+
+def to_a_failed_job(world: World) -> APIClient:
+    world.job = order_job(world.device)
+    offer(world.device, timezone.now())
+    jobs.report_outcome(
+        device=world.device,
+        command_id=execution_of(world.job).execution_id,
+        report=jobs.CommandReport(status=ExecutionStatus.FAILED),
+    )
+    return with_key(world)
+
+
+def by_a_busy_device(world: World) -> APIClient:
+    world.job = jobs.begin_device_task(device=world.device, description="Count", payload={})
+    return with_device_key(world)
+
+
 @dataclass
 class Sent:
     """A body, the event that tells of it, and some of the values after the change."""
@@ -185,8 +219,10 @@ class Sent:
     actor: str | None = "anna"
 
 
-def by_device(body: Any, event: str | None) -> Sent:
-    return Sent(body, event, caller=with_device_key, actor="{device_id}")
+def by_device(
+    body: Any, event: str | None, caller: Callable[[World], APIClient] = with_device_key
+) -> Sent:
+    return Sent(body, event, caller=caller, actor="{device_id}")
 
 
 NEW_ACCOUNT = {"username": "carl", "email": "carl@example.com"}
@@ -269,6 +305,25 @@ ROUTES: dict[str, Sent] = {
     "POST agent/alert": by_device({"message": "No paper"}, None),
     "POST agent/config-history": by_device({"message": "Changed"}, None),
     "POST push/ack": by_device({}, None),
+    "POST jobs/jobs": Sent(
+        {"action": "ping", "device_ids": ["{device_id}"]}, "job_created", {"action": "ping"}
+    ),
+    "POST jobs/sites/{site_id}/jobs": Sent(
+        {"action": "ping"}, "job_created", {"action": "ping"}, caller=with_a_till_there
+    ),
+    "POST jobs/jobs/{job_id}/cancel": Sent(None, "job_cancelled", caller=to_an_open_job),
+    "POST jobs/jobs/{job_id}/retry": Sent(None, "job_retried", caller=to_a_failed_job),
+    "POST devices/{device_id}/commands/{command_id}/ack": by_device({}, None, by_a_busy_device),
+    "POST devices/{command_id}/status": by_device(
+        {"status": "completed"}, "job_completed", by_a_busy_device
+    ),
+    "PUT devices/{command_id}/status": by_device(
+        {"status": "failed"}, "job_failed", by_a_busy_device
+    ),
+    "POST agent/jobs": by_device({"action": "Defragment"}, "job_created"),
+    "PUT agent/jobs/{job_id}": by_device(
+        {"status": "completed"}, "job_completed", by_a_busy_device
+    ),
 }
 WRITES = sorted(
     f"{method} {route}" for route, view in api_routes() for method in methods_of(view) - {"GET"}
@@ -279,6 +334,18 @@ def test_every_write_route_is_in_the_table():
     assert [write for write in WRITES if write not in ROUTES] == []
 
 
+def filled_in(body: Any, ids: dict[str, Any]) -> Any:
+    """`body` with ids in place of their names, as deep as they stand."""
+    match body:
+        case str():
+            return body.format(**ids)
+        case list():
+            return [filled_in(item, ids) for item in body]
+        case dict():
+            return {name: filled_in(value, ids) for name, value in body.items()}
+    return body
+
+
 @pytest.fixture
 def call(world: World) -> Callable[[str], Any]:
     """`call("POST sites/sites")` returns what sends it and gives the answer."""
@@ -286,14 +353,9 @@ def call(world: World) -> Callable[[str], Any]:
     def prepare(write: str) -> Callable[[], Any]:
         sent = ROUTES[write]
         method, _, route = write.partition(" ")
-        path = f"/api/v1/{route.format(**world.ids())}"
-        body = sent.body
-        if isinstance(body, dict):
-            body = {
-                name: value.format(**world.ids()) if isinstance(value, str) else value
-                for name, value in body.items()
-            }
         api = sent.caller(world)
+        path = f"/api/v1/{route.format(**world.ids())}"
+        body = filled_in(sent.body, world.ids())
         return lambda: getattr(api, method.lower())(path, body)
 
     return prepare

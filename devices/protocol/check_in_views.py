@@ -1,4 +1,7 @@
-"""Check-in and heartbeat: plain views, off REST framework's path, for the bulk of all traffic."""
+"""Plain views, off REST framework's path, for the bulk of all traffic: check-in and heartbeat.
+
+The check-in itself, which brings work, stands in `jobs/protocol/check_in.py`.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ from devices.protocol.authentication import (
     NOT_SPEAKING,
     UNKNOWN_DEVICE,
 )
-from devices.reports import FieldReader, Report, read_report
+from devices.reports import FieldReader, Report
 from homepot.errors import plain_problem_response
 from homepot.parsers import read_json
 from homepot.renderers import OPTIONS
@@ -69,7 +72,8 @@ def _caller(request: HttpRequest) -> Caller:
     return Caller(device_id, digest_of(key))
 
 
-def _take_in(caller: Caller, report: Report | None) -> tuple[CheckedIn, dict[str, Any]]:
+def take_in_report(caller: Caller, report: Report | None) -> tuple[CheckedIn, dict[str, Any]]:
+    """What became of a check-in, or of a heartbeat, and what to answer about the pace."""
     told, now = pace.told(), timezone.now()
     taken = check_in(caller, report, told=told, now=now)
     if taken is None or taken.status is None:
@@ -85,27 +89,13 @@ def _refusal(lifecycle_state: str | None) -> exceptions.APIException:
 
 
 @agent_view
-def check_in_view(request: HttpRequest, caller: Caller) -> dict[str, Any]:
-    """POST /agent/check-in"""
-    taken, pace_answer = _take_in(caller, read_report(read_json(request)))
-    return {
-        "status": "success",
-        "device_id": caller.device_id,
-        "device_status": taken.status,
-        **pace_answer,
-        "commands": [],
-        "cancelled": [],
-    }
-
-
-@agent_view
 def heartbeat_view(request: HttpRequest, caller: Caller) -> dict[str, Any]:
     """POST /agent/heartbeat: shows that the device lives, and stores no check."""
     data = read_json(request)
     own_id = FieldReader(data).text("device_id", 100)
     if own_id and own_id != caller.device_id:
         raise exceptions.PermissionDenied("A device speaks for itself only.")
-    _, pace_answer = _take_in(caller, None)
+    _, pace_answer = take_in_report(caller, None)
     return {
         "status": "success",
         "message": "Heartbeat received.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from devices.enums import DeviceStatus, DeviceType
+from devices.enums import DeviceType
 from homepot.text import validate_name
 
 
@@ -37,25 +37,6 @@ class CheckInSerializer(serializers.Serializer):
     reported_at = serializers.DateTimeField(
         required=False, allow_null=True, help_text="By the device's own clock."
     )
-
-
-class CommandSerializer(serializers.Serializer):
-    command_id = serializers.UUIDField()
-    command_type = serializers.CharField()
-    payload = serializers.JSONField()
-    attempt = serializers.IntegerField()
-    lease_until = serializers.DateTimeField()
-    created_at = serializers.DateTimeField()
-
-
-class CheckedInSerializer(serializers.Serializer):
-    status = serializers.CharField()
-    device_id = serializers.CharField()
-    device_status = serializers.ChoiceField(choices=DeviceStatus.choices)
-    server_time = serializers.DateTimeField()
-    next_check_in_seconds = serializers.IntegerField()
-    commands = CommandSerializer(many=True)
-    cancelled = serializers.ListField(child=serializers.UUIDField())
 
 
 class HeartbeatSerializer(serializers.Serializer):

@@ -12,7 +12,6 @@ from devices.protocol import views
 POST: Any = {"post": "create"}
 
 urlpatterns = [
-    re_path(r"^agent/check-in/?$", views.CheckInViewSet.as_view(POST), name="check-in"),
     re_path(r"^agent/check-ins/?$", views.BatchViewSet.as_view(POST), name="check-ins"),
     re_path(r"^agent/heartbeat/?$", views.HeartbeatViewSet.as_view(POST), name="heartbeat"),
     re_path(r"^agent/telemetry/?$", views.TelemetryViewSet.as_view(POST), name="telemetry"),

@@ -17,7 +17,7 @@ from devices.enums import EventKind
 from devices.models import Device
 from devices.protocol import serializers
 from devices.protocol.authentication import DeviceAuthentication
-from devices.protocol.check_in_views import check_in_view, heartbeat_view
+from devices.protocol.check_in_views import heartbeat_view
 from devices.reports import FieldReader, read_facts, read_telemetry
 from homepot.errors import PROBLEM_CONTENT_TYPE
 from homepot.parsers import MislabelledJSONParser, StrictJSONParser
@@ -93,17 +93,6 @@ class ProvisionViewSet(StrictViewSet):
             "created_at": device.created_at,
         }
         return Response(success("Device enrolled.", data), status=201)
-
-
-class CheckInViewSet(AgentViewSet):
-    """A device says that it is there, and how it is; the answer brings its work."""
-
-    serializer_class = serializers.CheckInSerializer
-
-    @extend_schema(responses={200: serializers.CheckedInSerializer})
-    def create(self, request: Request) -> Any:
-        # The short path of the middleware serves this call; here the schema finds it.
-        return check_in_view(request._request)
 
 
 class HeartbeatViewSet(AgentViewSet):

@@ -6,14 +6,15 @@ from devices.errors import DeviceRetiredError
 from devices.models import Device
 
 
-def lock_device(device: Device) -> Device:
+def lock_device(device: Device, *, leaves: bool = False) -> Device:
+    """With `leaves`, also those wait who are just giving the device work."""
     # SQLite has no row locks and needs none: its write transactions take turns.
-    return Device.objects.select_for_update(no_key=True).get(pk=device.pk)
+    return Device.objects.select_for_update(no_key=not leaves).get(pk=device.pk)
 
 
-def lock_active_device(device: Device) -> Device:
+def lock_active_device(device: Device, *, leaves: bool = False) -> Device:
     """Raises DeviceRetiredError when it has been retired."""
-    locked = lock_device(device)
+    locked = lock_device(device, leaves=leaves)
     if not locked.is_active:
         raise DeviceRetiredError(f"Device {device.device_id} is retired and cannot be changed.")
     return locked

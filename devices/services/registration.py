@@ -18,6 +18,7 @@ from devices.errors import DeviceNotSuspendedError, DeviceSuspendedError
 from devices.models import Device, StatusChange
 from devices.pace import pace
 from devices.services.credentials import add_key
+from devices.services.leaving import end_work
 from devices.services.locks import lock_active_device, lock_device
 from devices.status import (
     NEVER_SEEN_REASON,
@@ -86,7 +87,7 @@ def update_device(*, device: Device, actor: User | None, **fields: Any) -> Devic
 @transaction.atomic
 def retire_device(*, device: Device, actor: User | None) -> None:
     """Take a device out of use; its history stays. Raises DeviceRetiredError if it is already."""
-    locked = lock_active_device(device)
+    locked = lock_active_device(device, leaves=True)
     settle(locked, timezone.now())
     changes = update_row(
         locked,
@@ -94,6 +95,7 @@ def retire_device(*, device: Device, actor: User | None) -> None:
     )
     changes.pop("status_due_at", None)  # follows from the rest
     audit.record(event=AuditEvent.DEVICE_RETIRED, actor=actor, target=locked, changes=changes)
+    end_work(locked, "retired", actor)
 
 
 @transaction.atomic
@@ -102,11 +104,12 @@ def suspend_device(*, device: Device, actor: User | None) -> Device:
 
     Raises DeviceSuspendedError and DeviceRetiredError.
     """
-    locked = lock_active_device(device)
+    locked = lock_active_device(device, leaves=True)
     if locked.lifecycle_state == LifecycleState.SUSPENDED:
         raise DeviceSuspendedError(f"Device {device.device_id} is suspended already.")
     changes = update_row(locked, {"lifecycle_state": LifecycleState.SUSPENDED})
     audit.record(event=AuditEvent.DEVICE_SUSPENDED, actor=actor, target=locked, changes=changes)
+    end_work(locked, "suspended", actor)
     return locked
 
 
@@ -133,7 +136,7 @@ def re_enrol_device(*, device: Device, actor: User | None) -> tuple[Device, str]
     Raises SiteRetiredError, and IdentifierTakenError when its name has a new owner.
     """
     lock_active_site(device.site)
-    locked = lock_device(device)
+    locked = lock_device(device, leaves=True)
     now = timezone.now()
     settle(locked, now)
     with refuse_duplicates(
@@ -149,6 +152,7 @@ def re_enrol_device(*, device: Device, actor: User | None) -> tuple[Device, str]
     new = add_key(locked)
     changes["key_hint"] = (None, new.hint)
     audit.record(event=AuditEvent.DEVICE_RE_ENROLLED, actor=actor, target=locked, changes=changes)
+    end_work(locked, "re_enrolled", actor)
     return locked, new.key
 
 
@@ -165,7 +169,7 @@ def transfer_device(*, device: Device, site: Site, actor: User | None) -> Device
             site = lock_active_site(site)
         else:
             Site.objects.select_for_update(no_key=True).get(pk=place)
-    locked = lock_active_device(device)
+    locked = lock_active_device(device, leaves=True)
     old_site = locked.site
     with refuse_duplicates(
         name=f"Site {site.site_id} has a device named {locked.name!r}; rename one of them."
@@ -178,6 +182,7 @@ def transfer_device(*, device: Device, site: Site, actor: User | None) -> Device
             target=locked,
             changes={"site": (old_site.site_id, site.site_id)},
         )
+        end_work(locked, "transferred", actor)
     return locked
 
 

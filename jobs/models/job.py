@@ -9,7 +9,7 @@ from django.db.models import F, Q
 
 from homepot.identifiers import validate_identifier
 from homepot.models import MAX_INTEGER, TimestampedModel
-from jobs.enums import JobAction, JobPriority, JobStatus
+from jobs.enums import OPEN_JOB, JobAction, JobPriority, JobStatus
 from jobs.querysets import JobQuerySet
 
 DAY_SECONDS = 86_400
@@ -112,6 +112,12 @@ class Job(TimestampedModel):
                 fields=["scheduled_at"],
                 condition=Q(status=JobStatus.PENDING),
                 name="job_scheduled",
+            ),
+            # A new job looks for those with its collapse_key that it replaces.
+            models.Index(
+                fields=["collapse_key"],
+                condition=~Q(collapse_key="") & Q(status__in=sorted(OPEN_JOB)),
+                name="job_to_collapse",
             ),
         ]
 

@@ -1,0 +1,102 @@
+"""Ending work before its devices do: cancelled jobs, and devices that leave."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import models
+from django.db.models import Case, F, When
+from django.db.models.functions import Least
+from django.utils import timezone
+
+from accounts.models import User
+from audit import services as audit
+from audit.enums import AuditEvent
+from devices.models import Device
+from homepot.transactions import retried
+from jobs.enums import OPEN_JOB, ErrorCode, ExecutionStatus
+from jobs.errors import JobEndedError
+from jobs.models import Job, JobExecution
+from jobs.scope import refuse_out_of_scope
+from jobs.services.outcomes import count_ended, end_rows
+
+
+@retried
+def cancel_job(*, job: Job, actor: User | None) -> Job:
+    """Cancel what no device has yet, and ask the others to stop; once more changes nothing.
+
+    A device that has its command learns of it when it checks in, and confirms, or its time
+    runs out. Raises JobEndedError and OutOfScopeError.
+    """
+    if actor is not None:
+        refuse_out_of_scope(job, actor)
+    now = timezone.now()
+    executions = (
+        JobExecution.objects.open()
+        .filter(job=job)
+        .order_by("pk")
+        .select_for_update()
+        .values_list("pk", "status")
+    )
+    waiting: list[int] = []
+    begun: list[int] = []
+    for pk, status in executions:
+        (waiting if status == ExecutionStatus.QUEUED else begun).append(pk)
+    if waiting:
+        end_rows(waiting, {"status": ExecutionStatus.CANCELLED.value}, now)
+    if begun:
+        _ask_to_stop(job, now)
+    asked = Job.objects.filter(pk=job.pk, status__in=OPEN_JOB, cancel_requested_at=None).update(
+        cancel_requested_at=now, updated_at=now
+    )
+    job.refresh_from_db()
+    if not asked:
+        if job.status in OPEN_JOB:
+            return job
+        raise JobEndedError(f"Job {job.job_id} is {job.status} and cannot be cancelled.")
+    if begun:  # else the job ends here, which is told below
+        audit.record(
+            event=AuditEvent.JOB_CANCELLED,
+            actor=actor,
+            target=job,
+            changes={"cancel_requested_at": (None, now)},
+            metadata={"cancelled": len(waiting), "asked_to_stop": len(begun)},
+        )
+    count_ended([(job.pk, ExecutionStatus.CANCELLED)] * len(waiting), now=now, actor=actor)
+    job.refresh_from_db()
+    return job
+
+
+def _ask_to_stop(job: Job, now: datetime) -> None:
+    is_sent = When(status=ExecutionStatus.SENT, then=Least("lease_until", "expires_at"))
+    JobExecution.objects.open().filter(job=job, cancel_requested_at=None).update(
+        cancel_requested_at=now,
+        offer_at=now,
+        due_at=Case(is_sent, default=F("due_at")),
+        updated_at=now,
+    )
+
+
+def end_device_work(*, device: Device, reason: str, actor: models.Model | None) -> None:
+    """Cancel the open work of a device that is suspended, retired, moved or re-enrolled.
+
+    In the transaction that does so, which holds the device's row locked. `reason` is what
+    happened to it, such as "suspended".
+    """
+    now = timezone.now()
+    rows = list(
+        JobExecution.objects.open()
+        .filter(device=device)
+        .order_by("pk")
+        .select_for_update()
+        .values_list("pk", "job_id")
+    )
+    if not rows:
+        return
+    columns = {
+        "status": ExecutionStatus.CANCELLED.value,
+        "error_code": ErrorCode(f"device_{reason}").value,
+        "error_message": f"The device was {reason.replace('_', '-')}.",
+    }
+    end_rows([pk for pk, _ in rows], columns, now)
+    count_ended([(job_pk, ExecutionStatus.CANCELLED) for _, job_pk in rows], now=now, actor=actor)

@@ -1,0 +1,183 @@
+"""Handing work to a device: what waits for it, and of what it is to stop.
+
+Both engines side by side: one statement on PostgreSQL; on SQLite three at most, under its one
+write lock. An offer is good for LEASE; a device that does not acknowledge it by then is
+offered it again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.db import connection, transaction
+from django.db.models import Case, F, Q, Value, When
+from django.db.models.functions import Least
+
+from jobs.enums import ExecutionStatus, JobStatus
+from jobs.models import Job, JobExecution
+from jobs.services.release import release_job
+
+LEASE = timedelta(seconds=60)
+OFFERED_AT_ONCE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """An execution as its device sees it."""
+
+    command_id: UUID
+    command_type: str
+    payload: dict[str, Any]
+    attempt: int
+    lease_until: datetime
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a device is to do, most urgent first, and of what it is to stop."""
+
+    commands: list[Command] = field(default_factory=list)
+    cancelled: list[UUID] = field(default_factory=list)
+
+
+def offer_work(device_pk: int, *, now: datetime) -> Work:
+    """Offer up to ten commands to a device: the higher priority first, then the older.
+
+    Each attempt is offered once, however many fetches of one device run at a time.
+    """
+    offer = _offer_on_postgresql if connection.vendor == "postgresql" else _offer_on_sqlite
+    work, unreleased = offer(device_pk, now)
+    if unreleased:
+        # No sweep has been here since their time came.
+        for job_pk in sorted(unreleased):
+            release_job(job_pk, now=now)
+        more, _ = offer(device_pk, now)
+        work = Work(work.commands + more.commands, more.cancelled)
+    return work
+
+
+def _command(
+    command_id: UUID,
+    action: str,
+    payload: dict[str, Any],
+    config_url: str,
+    config_version: str,
+    attempt: int,
+    lease_until: datetime,
+    queued_at: datetime,
+) -> Command:
+    config = {"config_url": config_url, "config_version": config_version}
+    told = {name: value for name, value in config.items() if value}
+    return Command(command_id, action, told | payload, attempt, lease_until, queued_at)
+
+
+POSTGRESQL = """
+WITH waiting AS (
+    SELECT e.id, e.job_id, j.status, j.max_attempts, e.cancel_requested_at IS NOT NULL AS stops
+    FROM job_executions e JOIN jobs j ON j.id = e.job_id
+    WHERE e.device_id = %(device)s AND e.offer_at <= %(now)s
+      AND (e.cancel_requested_at IS NOT NULL
+           OR e.due_at > %(now)s AND e.attempt < j.max_attempts)
+    ORDER BY e.priority DESC, e.id LIMIT %(limit)s
+    FOR UPDATE OF e SKIP LOCKED
+), offered AS (
+    UPDATE job_executions e SET
+        status = 'sent', attempt = e.attempt + 1, sent_at = %(now)s, lease_until = %(lease)s,
+        offer_at = %(lease)s, updated_at = %(now)s,
+        -- After the last attempt, time ends it.
+        due_at = CASE WHEN e.attempt + 1 < w.max_attempts THEN e.expires_at
+                      ELSE LEAST(%(lease)s, e.expires_at) END
+    FROM waiting w WHERE w.id = e.id AND NOT w.stops AND w.status <> 'pending'
+    RETURNING e.*
+), sent AS (
+    -- Another device may be doing the same just now: it is done then.
+    UPDATE jobs SET status = 'sent', updated_at = %(now)s
+    WHERE id IN (SELECT id FROM jobs
+        WHERE id IN (SELECT job_id FROM offered) AND status = 'queued'
+        ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)
+)
+SELECT 'command', o.job_id, o.execution_id, j.action, j.payload::text, j.config_url,
+    j.config_version, o.attempt, o.lease_until, o.queued_at, o.priority, o.id AS position
+FROM offered o JOIN jobs j ON j.id = o.job_id
+UNION ALL
+SELECT CASE WHEN w.stops THEN 'cancelled' ELSE 'unreleased' END, w.job_id, e.execution_id,
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL, e.priority, e.id
+FROM waiting w JOIN job_executions e ON e.id = w.id WHERE w.stops OR w.status = 'pending'
+ORDER BY priority DESC, position
+"""
+
+
+def _offer_on_postgresql(device_pk: int, now: datetime) -> tuple[Work, set[int]]:
+    parameters: dict[str, Any] = {
+        "device": device_pk,
+        "now": now,
+        "lease": now + LEASE,
+        "limit": OFFERED_AT_ONCE,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(POSTGRESQL, parameters)
+        rows = cursor.fetchall()
+    work, unreleased = Work(), set()
+    for kind, job_pk, execution_id, action, payload, *rest, _, _ in rows:
+        if kind == "command":
+            command = _command(execution_id, action, orjson.loads(payload), *rest)
+            work.commands.append(command)
+        elif kind == "cancelled":
+            work.cancelled.append(execution_id)
+        else:
+            unreleased.add(job_pk)
+    return work, unreleased
+
+
+@transaction.atomic
+def _offer_on_sqlite(device_pk: int, now: datetime) -> tuple[Work, set[int]]:
+    is_to_stop = Q(cancel_requested_at__isnull=False)
+    is_to_offer = Q(due_at__gt=now, attempt__lt=F("job__max_attempts"))
+    rows = list(
+        JobExecution.objects.filter(is_to_stop | is_to_offer, device=device_pk, offer_at__lte=now)
+        .order_by("-priority", "pk")
+        .select_related("job")[:OFFERED_AT_ONCE]
+    )
+    work, unreleased, offered = Work(), set(), []
+    for row in rows:
+        job = row.job
+        if row.cancel_requested_at:
+            work.cancelled.append(row.execution_id)
+        elif job.status == JobStatus.PENDING:
+            unreleased.add(job.pk)
+        else:
+            offered.append(row)
+            command = _command(
+                row.execution_id,
+                job.action,
+                job.payload,
+                job.config_url,
+                job.config_version,
+                row.attempt + 1,
+                now + LEASE,
+                row.queued_at,
+            )
+            work.commands.append(command)
+    if offered:
+        lease_until = now + LEASE
+        # After the last attempt, time ends it.
+        last = [row.pk for row in offered if row.attempt + 1 >= row.job.max_attempts]
+        is_last = When(pk__in=last, then=Least(Value(lease_until), F("expires_at")))
+        JobExecution.objects.filter(pk__in=[row.pk for row in offered]).update(
+            status=ExecutionStatus.SENT,
+            attempt=F("attempt") + 1,
+            sent_at=now,
+            lease_until=lease_until,
+            offer_at=lease_until,
+            due_at=Case(is_last, default=F("expires_at")),
+            updated_at=now,
+        )
+        begun = {row.job.pk for row in offered if row.job.status == JobStatus.QUEUED}
+        if begun:
+            Job.objects.filter(pk__in=begun).update(status=JobStatus.SENT, updated_at=now)
+    return work, unreleased

@@ -1,0 +1,127 @@
+"""For which devices a job is: one device, a segment of a site or of all, a list, a filter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Case, Count, Q, QuerySet, Value, When
+from django.utils import timezone
+
+from devices.enums import DeviceType, LifecycleState
+from devices.filters import DeviceFilter
+from devices.models import Device
+from devices.querysets import DeviceQuerySet
+from jobs.enums import NEEDED_PERMISSION
+from jobs.errors import NoTargetError
+from sites.models import Site
+
+ALL = "all"
+# The name of each named part of a site's devices, such as "pos-terminals".
+SEGMENTS: dict[str, DeviceType | None] = {ALL: None} | {
+    f"{value.replace('_', '-')}s": DeviceType(value) for value in DeviceType.values
+}
+# How many are named when devices cannot take work.
+NAMED_AT_MOST = 10
+
+
+@dataclass(frozen=True)
+class Target:
+    """What was asked for. Without anything it is every device that the caller may know of."""
+
+    site: Site | None = None
+    device: Device | None = None
+    segment: str = ""
+    device_ids: Sequence[str] | None = None
+    # Query parameters of the list of devices, and `site_ids`.
+    filter: Mapping[str, Any] = field(default_factory=dict)
+
+    def devices(self, user: Any) -> DeviceQuerySet:
+        """The active devices that are meant, of those that `user` may know of (None: of all).
+
+        Raises NoTargetError for devices that are named one by one and not active.
+        """
+        known = Device.objects.all() if user is None else Device.objects.visible_to(user)
+        active = known.filter(lifecycle_state=LifecycleState.ACTIVE)
+        if self.site is not None:
+            active = active.filter(site=self.site)
+        if self.device is not None:
+            _refuse_inactive(known.filter(pk=self.device.pk))
+            return active.filter(pk=self.device.pk)
+        if self.device_ids is not None:
+            _refuse_inactive(known.filter(device_id__in=self.device_ids))
+            return active.filter(device_id__in=self.device_ids)
+        if device_type := SEGMENTS.get(self.segment):
+            active = active.filter(device_type=device_type)
+        return _filtered(active, self.filter) if self.filter else active
+
+    def as_json(self) -> dict[str, Any]:
+        """How the devices were chosen, for people who look later."""
+        chosen = {
+            "site_id": self.site and self.site.site_id,
+            "device_id": self.device and self.device.device_id,
+            "segment": self.segment,
+            "device_ids": self.device_ids and list(self.device_ids),
+            "filter": dict(self.filter),
+        }
+        return {name: value for name, value in chosen.items() if value}
+
+
+def _filtered(devices: DeviceQuerySet, given: Mapping[str, Any]) -> DeviceQuerySet:
+    parameters = dict(given)
+    if site_ids := parameters.pop("site_ids", None):
+        devices = devices.filter(site__site_id__in=site_ids)
+    return DeviceFilter(parameters, devices.with_status(timezone.now())).qs
+
+
+def _refuse_inactive(devices: QuerySet[Device]) -> None:
+    inactive = (
+        devices.exclude(lifecycle_state=LifecycleState.ACTIVE)
+        .order_by("device_id")
+        .values_list("device_id", "lifecycle_state")[: NAMED_AT_MOST + 1]
+    )
+    if names := [f"{device_id} is {state}" for device_id, state in inactive]:
+        more = ", and more" if len(names) > NAMED_AT_MOST else ""
+        raise NoTargetError(
+            f"Only active devices take work: {', '.join(names[:NAMED_AT_MOST])}{more}."
+        )
+
+
+def lacks_permission(action: str) -> Case | Value:
+    """Whether a device has not granted what `action` needs, as an expression.
+
+    Devices that never told of permissions are asked for none.
+    """
+    permission = NEEDED_PERMISSION.get(action)
+    if permission is None:
+        return Value(False)
+    return Case(
+        When(Q(permissions={}) | Q(**{f"permissions__{permission}": True}), then=Value(False)),
+        default=Value(True),
+    )
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a job would do. `first` are some of the devices, by name."""
+
+    total: int
+    lacking_permission: int
+    sites: int
+    first: list[Device]
+
+
+def preview(devices: DeviceQuerySet, action: str, *, first: int = 20) -> Preview:
+    """Who would get a job with this `action`; two statements."""
+    counts = (
+        devices.order_by()
+        .annotate(lacks=lacks_permission(action))
+        .aggregate(
+            total=Count("pk"),
+            lacking_permission=Count("pk", filter=Q(lacks=True)),
+            sites=Count("site", distinct=True),
+        )
+    )
+    named = devices.select_related("site").order_by("name", "pk")[:first]
+    return Preview(**counts, first=list(named))

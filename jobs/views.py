@@ -1,0 +1,177 @@
+"""The REST API of jobs and their executions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.policy import READ, READ_AND_OPERATE
+from devices.models import Device
+from homepot.idempotency import HEADER, answer_once
+from homepot.viewsets import ResourceViewSet, StrictViewSet
+from jobs import services
+from jobs.filters import ExecutionFilter, JobFilter, SiteJobFilter
+from jobs.models import Job, JobExecution
+from jobs.open_work import fleet_work, site_work
+from jobs.querysets import JobQuerySet
+from jobs.serializers import (
+    ExecutionSerializer,
+    FleetWorkSerializer,
+    JobSerializer,
+    NewJobSerializer,
+    SiteJobSerializer,
+    SiteWorkSerializer,
+)
+from sites.models import Site
+
+IDEMPOTENCY_KEY = OpenApiParameter(
+    HEADER,
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="Sent again with the same body within a day, the job is made once.",
+)
+
+
+class JobViewSet(ResourceViewSet):
+    """What devices were told to do. Jobs are never changed, only cancelled or retried."""
+
+    resource_name = "jobs"
+    serializer_class = JobSerializer
+    access = READ_AND_OPERATE
+    filterset_class: Any = JobFilter
+    lookup_field = "job_id"
+    queryset = Job.objects.none()
+    new_job_serializer: Any = NewJobSerializer
+
+    def get_queryset(self) -> JobQuerySet:
+        return Job.objects.visible_to(self.request.user)
+
+    @extend_schema(
+        parameters=[IDEMPOTENCY_KEY], request=NewJobSerializer, responses={201: JobSerializer}
+    )
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return self.created(request, None)
+
+    @extend_schema(request=None, responses=JobSerializer)
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """End what no device has yet, and ask the others to stop."""
+        self.body(request)
+        job = services.cancel_job(job=self.get_object(), actor=self.actor)
+        return Response(self._row_by_pk(job.pk))
+
+    @extend_schema(parameters=[IDEMPOTENCY_KEY], request=None, responses={201: JobSerializer})
+    @action(detail=True, methods=["post"])
+    def retry(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """A new job for the devices that failed or never began."""
+        data = self.body(request)
+
+        def retry() -> tuple[int, dict[str, Any]]:
+            job = services.retry_job(job=self.get_object(), actor=self.actor)
+            return 201, self._row_by_pk(job.pk)
+
+        return answer_once(request, data, retry)
+
+    def created(self, request: Request, site: Site | None) -> Response:
+        data = self.body(request)
+
+        def create() -> tuple[int, dict[str, Any]]:
+            serializer = self.new_job_serializer(
+                data=data, context={"request": request, "site": site}
+            )
+            serializer.is_valid(raise_exception=True)
+            job = services.create_job(actor=self.actor, **serializer.validated_data)
+            return 201, self._row_by_pk(job.pk)
+
+        return answer_once(request, data, create)
+
+
+class SiteJobViewSet(JobViewSet):
+    """The jobs of one site."""
+
+    filterset_class = SiteJobFilter
+    new_job_serializer = SiteJobSerializer
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        page = self.page_of(self.get_queryset().filter(site__site_id=kwargs["site_id"]))
+        if not page["jobs"]:  # a job shows that its site exists
+            self._site()
+        return Response(page)
+
+    @extend_schema(
+        parameters=[IDEMPOTENCY_KEY], request=SiteJobSerializer, responses={201: JobSerializer}
+    )
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        self.body(request)
+        return self.created(request, self._site())
+
+    def _site(self) -> Site:
+        sites = Site.objects.active().visible_to(self.request.user)
+        return get_object_or_404(sites, site_id=self.kwargs["site_id"])
+
+
+class ExecutionViewSet(StrictViewSet):
+    """Executions, newest first; what time has ended has ended, swept or not."""
+
+    resource_name = "executions"
+    serializer_class = ExecutionSerializer
+    access = READ
+    filterset_class = ExecutionFilter
+    queryset = JobExecution.objects.none()
+
+    def get_queryset(self) -> QuerySet:
+        return JobExecution.objects.visible_to(self.request.user).with_status(timezone.now())
+
+
+class JobExecutionViewSet(ExecutionViewSet):
+    """What became of a job at each of its devices."""
+
+    def list(self, request: Request, job_id: str) -> Response:
+        page = self.page_of(self.get_queryset().filter(job__job_id=job_id))
+        if not page["executions"]:  # an execution shows that its job exists
+            get_object_or_404(Job.objects.visible_to(request.user), job_id=job_id)
+        return Response(page)
+
+
+class DeviceExecutionViewSet(ExecutionViewSet):
+    """What one device was told to do."""
+
+    def list(self, request: Request, device_id: str) -> Response:
+        page = self.page_of(self.get_queryset().filter(device__device_id=device_id))
+        if not page["executions"]:  # an execution shows that its device exists
+            get_object_or_404(Device.objects.active().visible_to(request.user), device_id=device_id)
+        return Response(page)
+
+
+class SiteWorkViewSet(StrictViewSet):
+    """How much work is under way at one site."""
+
+    resource_name = "site_work"
+    serializer_class = SiteWorkSerializer
+    access = READ
+    queryset = Site.objects.none()
+
+    def retrieve(self, request: Request, site_id: str) -> Response:
+        site = get_object_or_404(Site.objects.active().visible_to(request.user), site_id=site_id)
+        return Response(site_work(site, timezone.now()))
+
+
+class FleetWorkViewSet(StrictViewSet):
+    """How much work is under way, and where."""
+
+    resource_name = "fleet_work"
+    serializer_class = FleetWorkSerializer
+    access = READ
+    queryset = Job.objects.none()
+
+    def retrieve(self, request: Request) -> Response:
+        executions = JobExecution.objects.visible_to(request.user)
+        return Response(fleet_work(executions, timezone.now()))
