@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 from audit.enums import AuditEvent, Outcome, Severity
 from audit.models import AuditLog
-from homepot.filters import TimeFilter
+from homepot.filters import time_span
 
 
 class AuditLogFilter(django_filters.FilterSet):
@@ -22,8 +22,7 @@ class AuditLogFilter(django_filters.FilterSet):
     job = django_filters.CharFilter(method="filter_reference", label="The id of a job.")
     outcome = django_filters.ChoiceFilter(choices=Outcome.choices)
     severity = django_filters.ChoiceFilter(choices=Severity.choices)
-    since = TimeFilter(field_name="created_at", lookup_expr="gte")
-    until = TimeFilter(field_name="created_at", lookup_expr="lt")
+    since, until = time_span("created_at")
     request_id = django_filters.CharFilter()
 
     class Meta:

@@ -7,7 +7,7 @@ from django.db.models import Q, QuerySet
 
 from devices.enums import DeviceStatus, DeviceType, EventKind, LifecycleState
 from devices.models import Device, DeviceEvent, HealthCheck, StatusChange
-from homepot.filters import BooleanFilter, SearchFilter, TimeFilter
+from homepot.filters import BooleanFilter, SearchFilter, time_span
 
 
 class SiteDeviceFilter(django_filters.FilterSet):
@@ -35,8 +35,7 @@ class DeviceFilter(SiteDeviceFilter):
 
 class HealthCheckFilter(django_filters.FilterSet):
     is_healthy = BooleanFilter()
-    since = TimeFilter(field_name="checked_at", lookup_expr="gte")
-    until = TimeFilter(field_name="checked_at", lookup_expr="lt")
+    since, until = time_span("checked_at")
 
     class Meta:
         model = HealthCheck
@@ -45,8 +44,7 @@ class HealthCheckFilter(django_filters.FilterSet):
 
 class StatusChangeFilter(django_filters.FilterSet):
     new_status = django_filters.ChoiceFilter(choices=DeviceStatus.choices)
-    since = TimeFilter(field_name="at", lookup_expr="gte")
-    until = TimeFilter(field_name="at", lookup_expr="lt")
+    since, until = time_span("at")
 
     class Meta:
         model = StatusChange
@@ -55,8 +53,7 @@ class StatusChangeFilter(django_filters.FilterSet):
 
 class DeviceEventFilter(django_filters.FilterSet):
     kind = django_filters.ChoiceFilter(choices=EventKind.choices)
-    since = TimeFilter(field_name="at", lookup_expr="gte")
-    until = TimeFilter(field_name="at", lookup_expr="lt")
+    since, until = time_span("at")
 
     class Meta:
         model = DeviceEvent

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import re_path
 
-from devices.views import DeviceHealthViewSet, FleetHealthViewSet, SiteHealthViewSet
+from devices.health_views import DeviceHealthViewSet, FleetHealthViewSet, SiteHealthViewSet
 from homepot.identifiers import IDENTIFIER_PATTERN
 
 urlpatterns = [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -13,7 +12,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.policy import READ, READ_AND_OPERATE, READ_SITES
+from accounts.policy import READ, READ_AND_OPERATE
 from devices import services
 from devices.filters import (
     DeviceEventFilter,
@@ -22,21 +21,17 @@ from devices.filters import (
     SiteDeviceFilter,
     StatusChangeFilter,
 )
-from devices.health import device_health, fleet_health, site_health
 from devices.models import Device, DeviceEvent, HealthCheck, StatusChange
-from devices.querysets import DeviceQuerySet, HealthCheckQuerySet
+from devices.querysets import DeviceQuerySet
 from devices.reports import Report
 from devices.serializers import (
     DeviceEventSerializer,
-    DeviceHealthAnswerSerializer,
     DeviceSerializer,
     EnrolmentKeySerializer,
-    FleetHealthSerializer,
     HealthCheckSerializer,
     MaintenanceSerializer,
     RegisteredDeviceSerializer,
     SiteDeviceSerializer,
-    SiteHealthSerializer,
     StatusChangeSerializer,
     TransferSerializer,
 )
@@ -153,7 +148,16 @@ class DeviceViewSet(ResourceViewSet):
         return Response({**self._row_by_pk(device.pk), "api_key": key}, status=status_code)
 
 
-class SiteDeviceViewSet(StrictViewSet):
+class AtSiteViewSet(StrictViewSet):
+    """What lies below the path of a site."""
+
+    def site(self, site_id: str) -> Site:
+        """Raises Http404 when the caller may not see it."""
+        sites = Site.objects.active().visible_to(self.request.user)
+        return get_object_or_404(sites, site_id=site_id)
+
+
+class SiteDeviceViewSet(AtSiteViewSet):
     """The devices of one site."""
 
     resource_name = "devices"
@@ -169,23 +173,62 @@ class SiteDeviceViewSet(StrictViewSet):
     def list(self, request: Request, site_id: str) -> Response:
         page = self.page_of(self.get_queryset().filter(site__site_id=site_id))
         if not page["devices"]:  # a device shows that its site exists
-            self._site(site_id)
+            self.site(site_id)
         return Response(page)
 
     def create(self, request: Request, site_id: str) -> Response:
         data = self.body(request)
-        site = self._site(site_id)
+        site = self.site(site_id)
         device, key = services.register_device(site=site, actor=self.actor, **self.checked(data))
         row = self.row_of(self.get_queryset().filter(pk=device.pk))
         return Response({**row, "api_key": key}, status=status.HTTP_201_CREATED)
 
-    def _site(self, site_id: str) -> Site:
-        return get_object_or_404(
-            Site.objects.active().visible_to(self.request.user), site_id=site_id
-        )
+
+class EnrolmentKeyViewSet(AtSiteViewSet):
+    """The key with which devices of one site let themselves in."""
+
+    resource_name = "enrolment_key"
+    serializer_class = EnrolmentKeySerializer
+    access = READ_AND_OPERATE
+    queryset = Site.objects.none()
+
+    def create(self, request: Request, site_id: str) -> Response:
+        data = self.body(request)
+        site = self.site(site_id)
+        expires_at = self.checked(data)["expires_at"]
+        key = make_enrolment_key(site=site, expires_at=expires_at, actor=self.actor)
+        answer = {"enrolment_key": key, "expires_at": expires_at}
+        return Response(answer, status=status.HTTP_201_CREATED)
+
+    def destroy(self, request: Request, site_id: str) -> Response:
+        revoke_enrolment_key(site=self.site(site_id), actor=self.actor)
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-class HealthCheckViewSet(StrictViewSet):
+class DeviceHistoryViewSet(StrictViewSet):
+    """What is known of one device, newest first."""
+
+    access = READ
+    ordering = "-at"
+    orderings = {"at": "at"}
+
+    def get_queryset(self) -> Any:
+        model: Any = super().get_queryset().model
+        return model.objects.visible_to(self.request.user)
+
+    def list(self, request: Request, device_id: str) -> Response:
+        page = self.page_of(self.get_queryset().filter(device__device_id=device_id))
+        if not page[self.resource_name]:  # a row shows that its device exists
+            self.device(device_id)
+        return Response(page)
+
+    def device(self, device_id: str) -> Device:
+        """Raises Http404 when the caller may not see it."""
+        devices = Device.objects.active().visible_to(self.request.user)
+        return get_object_or_404(devices, device_id=device_id)
+
+
+class HealthCheckViewSet(DeviceHistoryViewSet):
     """The health checks of one device. Posting one brings the device's status in line."""
 
     resource_name = "health_checks"
@@ -196,40 +239,12 @@ class HealthCheckViewSet(StrictViewSet):
     orderings = {"checked_at": "checked_at"}
     queryset = HealthCheck.objects.none()
 
-    def get_queryset(self) -> HealthCheckQuerySet:
-        return HealthCheck.objects.visible_to(self.request.user)
-
-    def list(self, request: Request, device_id: str) -> Response:
-        page = self.page_of(self.get_queryset().filter(device__device_id=device_id))
-        if not page["health_checks"]:  # a check shows that its device exists
-            self._device(device_id)
-        return Response(page)
-
     def create(self, request: Request, device_id: str) -> Response:
         data = self.body(request)
-        device = self._device(device_id)
+        device = self.device(device_id)
         check = services.record_health_check(device=device, report=Report(**self.checked(data)))
         row = self.row_of(self.get_queryset().filter(pk=check.pk))
         return Response(row, status=status.HTTP_201_CREATED)
-
-    def _device(self, device_id: str) -> Device:
-        return get_object_or_404(
-            Device.objects.active().visible_to(self.request.user), device_id=device_id
-        )
-
-
-class DeviceHistoryViewSet(StrictViewSet):
-    """What is known of one device, newest first."""
-
-    access = READ
-    ordering = "-at"
-    orderings = {"at": "at"}
-
-    def list(self, request: Request, device_id: str) -> Response:
-        page = self.page_of(self.get_queryset().filter(device__device_id=device_id))
-        if not page[self.resource_name]:  # a row shows that its device exists
-            get_object_or_404(Device.objects.active().visible_to(request.user), device_id=device_id)
-        return Response(page)
 
 
 class StatusChangeViewSet(DeviceHistoryViewSet):
@@ -240,9 +255,6 @@ class StatusChangeViewSet(DeviceHistoryViewSet):
     filterset_class = StatusChangeFilter
     queryset = StatusChange.objects.none()
 
-    def get_queryset(self) -> QuerySet:
-        return StatusChange.objects.visible_to(self.request.user)
-
 
 class DeviceEventViewSet(DeviceHistoryViewSet):
     """What one device told of its own accord."""
@@ -251,72 +263,3 @@ class DeviceEventViewSet(DeviceHistoryViewSet):
     serializer_class = DeviceEventSerializer
     filterset_class = DeviceEventFilter
     queryset = DeviceEvent.objects.none()
-
-    def get_queryset(self) -> QuerySet:
-        return DeviceEvent.objects.visible_to(self.request.user)
-
-
-class EnrolmentKeyViewSet(StrictViewSet):
-    """The key with which devices of one site let themselves in."""
-
-    resource_name = "enrolment_key"
-    serializer_class = EnrolmentKeySerializer
-    access = READ_AND_OPERATE
-    queryset = Site.objects.none()
-
-    def create(self, request: Request, site_id: str) -> Response:
-        data = self.body(request)
-        site = self._site(site_id)
-        expires_at = self.checked(data)["expires_at"]
-        key = make_enrolment_key(site=site, expires_at=expires_at, actor=self.actor)
-        answer = {"enrolment_key": key, "expires_at": expires_at}
-        return Response(answer, status=status.HTTP_201_CREATED)
-
-    def destroy(self, request: Request, site_id: str) -> Response:
-        revoke_enrolment_key(site=self._site(site_id), actor=self.actor)
-        return Response(status=status.HTTP_204_NO_CONTENT)
-
-    def _site(self, site_id: str) -> Site:
-        return get_object_or_404(
-            Site.objects.active().visible_to(self.request.user), site_id=site_id
-        )
-
-
-class SiteHealthViewSet(StrictViewSet):
-    """How the devices of one site are."""
-
-    resource_name = "site_health"
-    serializer_class = SiteHealthSerializer
-    access = READ_SITES
-    queryset = Site.objects.none()
-
-    def retrieve(self, request: Request, site_id: str) -> Response:
-        return Response(
-            site_health(Site.objects.active().visible_to(request.user), site_id, timezone.now())
-        )
-
-
-class DeviceHealthViewSet(StrictViewSet):
-    """How one device is, since when and why, and how the last day was."""
-
-    resource_name = "device_health"
-    serializer_class = DeviceHealthAnswerSerializer
-    access = READ
-    queryset = Device.objects.none()
-
-    def retrieve(self, request: Request, device_id: str) -> Response:
-        devices = Device.objects.active().visible_to(request.user)
-        return Response(device_health(devices, device_id, timezone.now()))
-
-
-class FleetHealthViewSet(StrictViewSet):
-    """How the whole fleet is: counts by status, and the sites, the worst first."""
-
-    resource_name = "fleet_health"
-    serializer_class = FleetHealthSerializer
-    access = READ
-    queryset = Device.objects.none()
-
-    def retrieve(self, request: Request) -> Response:
-        devices = Device.objects.active().visible_to(request.user)
-        return Response(fleet_health(devices, timezone.now()))

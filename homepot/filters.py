@@ -42,6 +42,14 @@ class TimeFilter(django_filters.Filter):
     field_class = _TimeFormField
 
 
+def time_span(column: str) -> tuple[TimeFilter, TimeFilter]:
+    """`since` and `until`: from a time on, and before one."""
+    return (
+        TimeFilter(field_name=column, lookup_expr="gte"),
+        TimeFilter(field_name=column, lookup_expr="lt"),
+    )
+
+
 class BooleanFilter(django_filters.BooleanFilter):
     """True or false as in bodies; django-filter's own takes any other word for no filter."""
 

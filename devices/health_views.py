@@ -1,0 +1,58 @@
+"""The REST API of how devices are; what stands behind it is in `health.py`."""
+
+from __future__ import annotations
+
+from django.utils import timezone
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.policy import READ, READ_SITES
+from devices.health import device_health, fleet_health, site_health
+from devices.models import Device
+from devices.serializers import (
+    DeviceHealthAnswerSerializer,
+    FleetHealthSerializer,
+    SiteHealthSerializer,
+)
+from homepot.viewsets import StrictViewSet
+from sites.models import Site
+
+
+class SiteHealthViewSet(StrictViewSet):
+    """How the devices of one site are."""
+
+    resource_name = "site_health"
+    serializer_class = SiteHealthSerializer
+    access = READ_SITES
+    queryset = Site.objects.none()
+
+    def retrieve(self, request: Request, site_id: str) -> Response:
+        return Response(
+            site_health(Site.objects.active().visible_to(request.user), site_id, timezone.now())
+        )
+
+
+class DeviceHealthViewSet(StrictViewSet):
+    """How one device is, since when and why, and how the last day was."""
+
+    resource_name = "device_health"
+    serializer_class = DeviceHealthAnswerSerializer
+    access = READ
+    queryset = Device.objects.none()
+
+    def retrieve(self, request: Request, device_id: str) -> Response:
+        devices = Device.objects.active().visible_to(request.user)
+        return Response(device_health(devices, device_id, timezone.now()))
+
+
+class FleetHealthViewSet(StrictViewSet):
+    """How the whole fleet is: counts by status, and the sites, the worst first."""
+
+    resource_name = "fleet_health"
+    serializer_class = FleetHealthSerializer
+    access = READ
+    queryset = Device.objects.none()
+
+    def retrieve(self, request: Request) -> Response:
+        devices = Device.objects.active().visible_to(request.user)
+        return Response(fleet_health(devices, timezone.now()))
