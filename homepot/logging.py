@@ -58,6 +58,8 @@ def logging_options(*, level: str, format: str, echo_sql: bool) -> dict[str, Any
             "django.server": {"handlers": [], "level": level, "propagate": True},
             # A line for each run of a sweep, and a warning when one takes longer than usual.
             "apscheduler": {"level": "ERROR"},
+            # One for each attempt to reconnect; homepot/outages.py tells of an outage once.
+            "psycopg.pool": {"level": "ERROR"},
             # Statements are logged at DEBUG; without being asked for they stay out.
             "django.db.backends": {"level": "DEBUG" if echo_sql else "INFO"},
         },

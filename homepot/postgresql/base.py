@@ -5,33 +5,16 @@ Pool connections are checked before use, integers before they are sent.
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import psycopg
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql import base, operations
 from django.db.utils import DataError, OperationalError
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool import PoolTimeout
 
 from homepot.database import describe_database
-
-# A connection used within this time is trusted; asking each time costs a round trip.
-RESTED_AFTER_SECONDS = 1.0
-
-
-class RestedConnectionPool(ConnectionPool):
-    """A pool that checks a connection before use when it has rested for a while."""
-
-    def putconn(self, conn: Any) -> None:
-        conn.last_used_at = time.monotonic()
-        super().putconn(conn)
-
-    @staticmethod
-    def check_rested(conn: Any) -> None:
-        last_used_at = getattr(conn, "last_used_at", None)
-        if last_used_at is None or time.monotonic() - last_used_at > RESTED_AFTER_SECONDS:
-            ConnectionPool.check_connection(conn)
+from homepot.postgresql.pool import HomepotPool
 
 
 class DatabaseOperations(operations.DatabaseOperations):
@@ -49,19 +32,18 @@ class DatabaseOperations(operations.DatabaseOperations):
 
 class DatabaseWrapper(base.DatabaseWrapper):
     ops_class = DatabaseOperations
-    _connection_pools: dict[str, RestedConnectionPool] = {}
+    _connection_pools: dict[str, HomepotPool] = {}
 
     @property
-    def pool(self) -> RestedConnectionPool | None:
+    def pool(self) -> HomepotPool | None:
         pool_options = self.settings_dict["OPTIONS"].get("pool")
         if self.alias == NO_DB_ALIAS or not pool_options:
             return None
         if self.alias not in self._connection_pools:
-            pool = RestedConnectionPool(
+            pool = HomepotPool(
                 kwargs={**self.get_connection_params(), "autocommit": True},
                 open=False,  # by the first request that needs it
                 configure=self._configure_connection,  # type: ignore[attr-defined]
-                check=RestedConnectionPool.check_rested,
                 name="homepot",
                 **pool_options,
             )

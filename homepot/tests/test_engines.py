@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.db.utils import ConnectionHandler
 
 from homepot.database import database_options
-from homepot.postgresql.base import RESTED_AFTER_SECONDS
+from homepot.postgresql.pool import RESTED_AFTER_SECONDS
 from sites.models import Site
 from sites.tests.factories import make_site
 

@@ -1,0 +1,80 @@
+"""The pool of a web process while the server comes and goes."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+
+import pytest
+from django.conf import settings
+from django.db import OperationalError, connection
+from django.db.utils import ConnectionHandler
+
+from homepot.database import database_options
+from homepot.postgresql.pool import RESTED_AFTER_SECONDS
+from homepot.testing.line import line_to
+
+pytestmark = pytest.mark.django_db
+
+# Each may take longer on a machine that is busy.
+SOON = 1.0
+
+
+@pytest.fixture
+def line():
+    """The way to the server, which can be cut."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has neither a server nor a pool")
+    with line_to(os.environ["DATABASE__URL"]) as line:
+        yield line
+
+
+@pytest.fixture
+def use(line):
+    """`use()` is a request of a web process with three connections; returns the seconds it took."""
+    options = database_options(
+        line.url, base_dir=settings.BASE_DIR, pool_size=3, max_overflow=0, is_web_process=True
+    )
+    pooled = ConnectionHandler({"default": {}, "pooled": options}).create_connection("pooled")
+
+    def send_request():
+        began = time.monotonic()
+        try:
+            with pooled.cursor() as cursor:
+                cursor.execute("SELECT 1")
+        finally:
+            pooled.close()
+        return time.monotonic() - began
+
+    send_request()
+    pooled.pool.wait(10)
+    yield send_request
+    pooled.close_pool()
+
+
+def test_server_that_is_away_is_told_soon_and_found_soon(line, use):
+    line.cut()
+    with pytest.raises(OperationalError):
+        use()
+    # Long enough for a pause that doubles to be far too long afterwards.
+    away_until = time.monotonic() + 4
+    while time.monotonic() < away_until:
+        began = time.monotonic()
+        with pytest.raises(OperationalError):
+            use()
+        assert time.monotonic() - began < SOON
+    line.mend()
+    began = time.monotonic()
+    while time.monotonic() - began < 2 * SOON:
+        with suppress(OperationalError):
+            use()
+            return
+    pytest.fail("nobody noticed that the server is back")
+
+
+def test_restart_in_a_quiet_moment_is_noticed_by_nobody(line, use):
+    line.cut()
+    line.mend()
+    time.sleep(RESTED_AFTER_SECONDS + 0.1)
+    assert use() < SOON
