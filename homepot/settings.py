@@ -290,9 +290,13 @@ for name, number in (
     if number < 1:
         raise ImproperlyConfigured(f"DEVICES__{name} is {number}; it must be 1 or more.")
 
-# Off REST framework's path, and past most of the middleware: the bulk of all traffic.
+# Off REST framework's path, and past most of the middleware: the bulk of all traffic, and what
+# has to answer when little else does.
 SHORT_PATHS = {
     "/api/v1/agent/check-in": "jobs.protocol.check_in.check_in_view",
+    "/livez": "homepot.probes.livez",
+    "/readyz": "homepot.probes.readyz",
+    "/api/v1/health/health": "homepot.probes.health",
     "/api/v1/agent/heartbeat": "devices.protocol.check_in_views.heartbeat_view",
 }
 
@@ -325,6 +329,11 @@ SWEEPS: dict[str, float] = {
 }
 # How long a worker that was killed in the middle of a sweep keeps others from it.
 SWEEP_LEASE_SECONDS = 15
+
+# Probes and measurements
+
+# What /readyz wants to be free where this process writes.
+MIN_FREE_DISK_MB = env.int("HEALTH__MIN_FREE_DISK_MB", default=200)
 
 # Logs
 
