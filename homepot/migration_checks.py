@@ -32,7 +32,8 @@ def check_migrations(**kwargs: Any) -> list[CheckMessage]:
     return [
         Warning(
             f"The migration {migration}: {problem}.",
-            hint="docs/upgrades.md tells how to change a table that is in use.",
+            hint="docs/upgrades.md tells how to change a table that is in use. What the first "
+            "release brings is named in homepot/first_release.py.",
             id="homepot.W002",
         )
         for migration in _later_migrations(loader)

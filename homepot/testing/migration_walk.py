@@ -9,6 +9,8 @@ and applied again; at the end all are taken back. No step may lose a row of a ta
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,13 @@ from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.state import ProjectState
 from django.utils import timezone
+
+# What constraints across columns ask for, besides what each column does.
+CONSTRAINED: dict[str, Callable[[], dict[str, Any]]] = {
+    "jobs.JobExecution": lambda: dict.fromkeys(
+        ("due_at", "expires_at"), timezone.now() + timedelta(days=1)
+    ),
+}
 
 
 def walk() -> int:
@@ -96,8 +105,10 @@ def _fill(state: ProjectState, round_number: int) -> None:
 def _make_row(model: Any, round_number: int, made: dict[str, models.Model]) -> models.Model:
     label = model._meta.label
     if label not in made:
-        values = {}
+        values = CONSTRAINED.get(label, dict)()
         for field in model._meta.concrete_fields:
+            if field.name in values:
+                continue
             if field.many_to_one or field.one_to_one:
                 if field.related_model is not model:
                     values[field.name] = _make_row(field.related_model, round_number, made)
