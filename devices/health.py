@@ -11,10 +11,11 @@ from django.db.models.functions import Coalesce
 from django.http import Http404
 
 from devices.enums import DeviceStatus
-from devices.models import Device, HealthCheck, StatusChange
+from devices.models import Device, HealthCheck
 from devices.pace import current_status
 from devices.querysets import DeviceQuerySet
 from devices.serializers import HealthCheckSerializer
+from devices.timeline import stretches
 from homepot.rows import row_shape
 from sites.querysets import SiteQuerySet
 
@@ -126,21 +127,13 @@ def _availability(device: Any, since: datetime, now: datetime) -> float | None:
 
     There is a device that is online, in error or in maintenance.
     """
-    changes = list(
-        StatusChange.objects.filter(device=device, at__gte=since)
-        .order_by("at", "id")
-        .values_list("at", "old_status", "new_status")
-    )
-    first = changes[0][1] if changes else device.status
-    steps = [(since, first), *((at, new_status) for at, _, new_status in changes)]
-    if steps[-1][1] != device.current_status:  # due, but not stored yet
-        steps.append((max(device.current_since, steps[-1][0]), device.current_status))
-    ends = [at for at, _ in steps[1:]] + [now]
-    spans = [(status, end - at) for (at, status), end in zip(steps, ends, strict=True)]
-    known = sum((span for status, span in spans if status != DeviceStatus.UNKNOWN), timedelta())
+    lengths: Counter[str] = Counter()
+    for stretch in stretches(device, since, now):
+        lengths[stretch.status] += stretch.length // timedelta(microseconds=1)
+    away = lengths[DeviceStatus.OFFLINE]
+    known = sum(lengths.values()) - lengths[DeviceStatus.UNKNOWN]
     if not known:
         return None
-    away = sum((span for status, span in spans if status == DeviceStatus.OFFLINE), timedelta())
     return round(100 * (1 - away / known), 2)
 
 

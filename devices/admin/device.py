@@ -9,7 +9,6 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import CheckboxFilter, ChoicesCheckboxFilter
 from unfold.decorators import action, display
@@ -17,7 +16,7 @@ from unfold.enums import ActionVariant
 
 from devices import services
 from devices.admin import commands
-from devices.admin.labels import lifecycle_label, milliseconds, result_label, status_label
+from devices.admin.labels import status_label
 from devices.enums import DeviceStatus
 from devices.models import Device
 from homepot.admin import (
@@ -25,17 +24,10 @@ from homepot.admin import (
     InUseFilter,
     RelatedFilter,
     RetirableModelAdmin,
-    json_text,
-    list_link,
-    once,
-    second_text,
-    time_text,
+    moment_text,
     two_lines,
 )
 from homepot.forms import JSONObjectField
-
-LATEST_CHECKS = 5
-ERROR_LENGTH = 80
 
 
 class StatusFilter(CheckboxFilter):
@@ -84,7 +76,6 @@ class DeviceAdmin(RetirableModelAdmin):
         "firmware_version": "Firmware",
     }
     list_display = ("terminal", "place", "kind", "state", "since", "seen")
-    list_select_related = ("site",)
     list_defer = ("config", "os_details", "permissions")
     list_filter = (
         StatusFilter,
@@ -99,34 +90,18 @@ class DeviceAdmin(RetirableModelAdmin):
     sortable_by = ("terminal", "since")
     autocomplete_fields = ("site",)
     fieldsets = (
-        (None, {"fields": ("state", "reason", ("since", "last_seen"), "latest_checks")}),
         ("Identity", {"fields": ("device_id", "site", "name", "device_type")}),
         ("Addresses", {"fields": (("ip_address", "mac_address"),)}),
-        ("Configuration", {"fields": ("config", ("config_version", "desired_config_version"))}),
-        ("Reported by the device", {"fields": ("firmware_version", "system", "allowed")}),
-        ("Record", {"fields": (("lifecycle", "simulated"), ("created_at", "updated_at"))}),
+        ("Configuration", {"fields": ("config",)}),
+        ("Record", {"fields": ("simulated", ("created_at", "updated_at"))}),
     )
     add_fieldsets = (
         (None, {"fields": ("site", "device_id", "name", "device_type")}),
         ("Addresses", {"fields": (("ip_address", "mac_address"),)}),
         ("Configuration", {"fields": ("config",)}),
     )
-    readonly_fields = (
-        "state",
-        "reason",
-        "since",
-        "last_seen",
-        "latest_checks",
-        "config_version",
-        "desired_config_version",
-        "firmware_version",
-        "system",
-        "allowed",
-        "lifecycle",
-        "simulated",
-        "created_at",
-        "updated_at",
-    )
+    readonly_fields = ("simulated", "created_at", "updated_at")
+    has_sections = True
     retiring = commands.RETIRE
     commands = {
         "maintenance": commands.MAINTAIN,
@@ -153,7 +128,7 @@ class DeviceAdmin(RetirableModelAdmin):
     empty_means = "Devices enrol themselves, or are added here."
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).with_status(timezone.now())
+        return super().get_queryset(request).select_related("site").with_status(timezone.now())
 
     def get_readonly_fields(self, request: HttpRequest, obj: Device | None = None) -> Any:
         # What a device is called never changes; moving it is more than a change of a field.
@@ -250,52 +225,14 @@ class DeviceAdmin(RetirableModelAdmin):
     def state(self, device: Any) -> SafeString:
         return status_label(device.current_status)
 
-    @display(description="Reason")
-    def reason(self, device: Any) -> str:
-        return device.current_reason or "-"
-
     @display(description="Since", ordering="status_since")
     def since(self, device: Any) -> SafeString:
-        return time_text(device.current_since)
+        return moment_text(device.current_since)
 
     @display(description="Last seen")
     def seen(self, device: Device) -> SafeString:
-        return time_text(device.last_seen)
-
-    @display(description="Operating system")
-    def system(self, device: Device) -> str:
-        return json_text(device.os_details)
-
-    @display(description="Permissions")
-    def allowed(self, device: Device) -> str:
-        return json_text(device.permissions)
-
-    @display(description="Lifecycle")
-    def lifecycle(self, device: Device) -> SafeString:
-        return lifecycle_label(device.lifecycle_state)
+        return moment_text(device.last_seen)
 
     @display(description="Simulated")
     def simulated(self, device: Device) -> str:
         return "Yes" if device.is_simulated else "No"
-
-    @display(description="Latest checks")
-    @once
-    def latest_checks(self, device: Any) -> str:
-        checks = device.health_checks.order_by("-checked_at", "-id")[:LATEST_CHECKS]
-        lines = format_html_join(
-            "",
-            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-            (
-                (
-                    second_text(check.checked_at),
-                    result_label(check),
-                    milliseconds(check.response_time_ms),
-                    check.error_message[:ERROR_LENGTH],
-                )
-                for check in checks
-            ),
-        )
-        if not lines:
-            return "None yet: the device has not checked in."
-        more = list_link("devices_healthcheck", "All checks", device__id__exact=device.pk)
-        return format_html('<table class="homepot-table">{}</table>{}', lines, more)

@@ -22,6 +22,7 @@ from homepot.admin.text import (
     symbol,
     time_text,
     two_lines,
+    unbroken,
 )
 
 __all__ = [
@@ -51,4 +52,5 @@ __all__ = [
     "symbol",
     "time_text",
     "two_lines",
+    "unbroken",
 ]

@@ -69,6 +69,9 @@ class ModelAdmin(unfold_admin.ModelAdmin, OwnTransactions):
     labels: Mapping[str, str] = {}
     # A list says how many rows there are up to here, and beyond it "more than"; 0: never.
     count_at_most = COUNT_AT_MOST
+    # Whether the page of one thing is made of sections, above its settings.
+    has_sections = False
+    change_form_template = "homepot/admin/thing.html"
     # Columns that its list does not show, and that may be large.
     list_defer: tuple[str, ...] = ()
 
@@ -162,9 +165,10 @@ class ModelAdmin(unfold_admin.ModelAdmin, OwnTransactions):
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        context["show_history"] = self.is_audited
+        # A page of sections shows the newest of it, and where the rest is.
+        context["show_history"] = self.is_audited and not self.has_sections
         thing = kwargs.get("obj")
-        if thing is not None:
+        if thing is not None and self.has_sections:
             page = self.opts.label_lower
             context["sections"] = list(sections.shown(page, request, thing))
             context["actions_detail"] = [

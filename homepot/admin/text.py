@@ -56,6 +56,11 @@ def two_lines(first: Any, second: Any) -> SafeString:
     return format_html('<strong>{}</strong><span class="homepot-small">{}</span>', first, second)
 
 
+def unbroken(text: str) -> SafeString:
+    """A short text on one line."""
+    return format_html('<span class="homepot-nowrap">{}</span>', text)
+
+
 def time_text(moment: datetime | None, form: str = "SHORT_DATETIME_FORMAT") -> SafeString:
     """A time to the minute with its zone, on one line."""
     if moment is None:

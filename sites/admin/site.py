@@ -22,17 +22,13 @@ from homepot.admin import (
     DateRangeFilter,
     InUseFilter,
     RetirableModelAdmin,
-    label,
     list_link,
-    once,
-    time_text,
+    moment_text,
     two_lines,
 )
 from sites import services
 from sites.admin import commands
 from sites.models import Site
-
-USE_COLOURS = {"In use": "success"}
 
 
 @cache
@@ -69,15 +65,16 @@ class SiteAdmin(RetirableModelAdmin):
     search_help_text = "Id, name or location"
     sortable_by = ("place", "opened")
     fieldsets = (
-        (None, {"fields": ("site_id", "name", "description", "devices")}),
+        (None, {"fields": ("site_id", "name", "description")}),
         ("Place", {"fields": ("location", "timezone", ("latitude", "longitude"))}),
-        ("Record", {"fields": ("use", ("created_at", "updated_at"))}),
+        ("Record", {"fields": (("created_at", "updated_at"),)}),
     )
     add_fieldsets = (
         (None, {"fields": ("site_id", "name", "description")}),
         ("Place", {"fields": ("location", "timezone", ("latitude", "longitude"))}),
     )
-    readonly_fields = ("devices", "use", "created_at", "updated_at")
+    readonly_fields = ("created_at", "updated_at")
+    has_sections = True
     retiring = commands.RETIRE
     commands = {
         "make_enrolment_key": commands.MAKE_ENROLMENT_KEY,
@@ -90,7 +87,7 @@ class SiteAdmin(RetirableModelAdmin):
             "icon": "key",
             "items": ("make_enrolment_key", "revoke_enrolment_key"),
         },
-        "retire",
+        {"title": "More", "icon": "more_horiz", "items": ("retire",)},
     )
     empty_means = "A site is a place with devices: add the first, then the devices in it."
 
@@ -146,20 +143,12 @@ class SiteAdmin(RetirableModelAdmin):
 
     @display(description="Devices")
     def device_count(self, site: Any) -> SafeString:
-        return devices_link(site.pk, site.device_count)
+        text = "1 device" if site.device_count == 1 else f"{site.device_count:,} devices"
+        return list_link("devices_device", text, site__id__exact=site.pk)
 
     @display(description="Since", ordering="created_at")
     def opened(self, site: Site) -> SafeString:
-        return time_text(site.created_at)
-
-    @display(description="Devices")
-    @once
-    def devices(self, site: Site) -> SafeString:
-        return devices_link(site.pk, device_counts([site.pk])[site.pk])
-
-    @display(description="Use")
-    def use(self, site: Site) -> SafeString:
-        return label("In use" if site.is_active else "Retired", USE_COLOURS)
+        return moment_text(site.created_at)
 
 
 def device_counts(site_pks: list[int]) -> dict[int, int]:
@@ -167,8 +156,3 @@ def device_counts(site_pks: list[int]) -> dict[int, int]:
     in_use = Count("devices", filter=Q(devices__is_active=True))
     sites = Site.objects.filter(pk__in=site_pks).order_by().values_list("pk")
     return dict(sites.annotate(device_count=in_use))
-
-
-def devices_link(site_pk: int, count: int) -> SafeString:
-    text = "1 device" if count == 1 else f"{count} devices"
-    return list_link("devices_device", text, site__id__exact=site_pk)

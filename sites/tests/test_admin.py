@@ -284,4 +284,4 @@ def test_device_count_leaves_retired_devices_out(staff):
     site = make_site()
     make_device(site=site)
     make_device(site=site, lifecycle_state=LifecycleState.RETIRED)
-    assert b"1 device<" in staff(Role.VIEWER).get(site_page(site)).content
+    assert b"1 device<" in staff(Role.VIEWER).get(LIST).content
