@@ -20,7 +20,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from homepot.errors import DomainError
+from homepot.errors import Busy, DomainError, violated_columns
 from homepot.models import IdempotencyKey
 from homepot.renderers import OPTIONS
 from homepot.sweeps import run_steps
@@ -29,6 +29,7 @@ HEADER = "Idempotency-Key"
 REPLAYED_HEADER = "Idempotency-Replayed"
 KEPT = timedelta(hours=24)
 FORGOTTEN_AT_ONCE = 1000
+ATTEMPTS = 3
 # Printable ASCII, as header values go.
 KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
 
@@ -54,20 +55,21 @@ def answer_once(
         raise ValidationError({HEADER: ["Send 1 to 255 printable ASCII characters."]})
     principal = f"user {request.user.pk}"
     digest = _digest_of(request, body)
-    if replay := _replay(principal, key, digest):
-        return replay
-    try:
-        with transaction.atomic():
-            # First of all: who comes second waits here for the first, or fails.
-            record = _claim(principal, key, digest)
-            record.status, answer = do()
-            # As it is rendered: times as text.
-            record.body = orjson.loads(orjson.dumps(answer, option=OPTIONS))
-            record.save(update_fields=["status", "body"])
-    except _ClaimedError:
-        # The other has been answered, or was undone and leaves its place.
-        return answer_once(request, body, do)
-    return Response(answer, status=record.status)
+    for _ in range(ATTEMPTS):
+        if replay := _replay(principal, key, digest):
+            return replay
+        try:
+            with transaction.atomic():
+                # First of all: who comes second waits here for the first.
+                record = _claim(principal, key, digest)
+                record.status, answer = do()
+                # As it is rendered: times as text.
+                record.body = orjson.loads(orjson.dumps(answer, option=OPTIONS))
+                record.save(update_fields=["status", "body"])
+        except _ClaimedError:
+            continue  # the other has been answered by now, or was undone
+        return Response(answer, status=record.status)
+    raise Busy
 
 
 class _ClaimedError(Exception):
@@ -79,13 +81,13 @@ def _claim(principal: str, key: str, digest: str) -> IdempotencyKey:
         principal=principal, key=key, created_at__lte=timezone.now() - KEPT
     )
     forgotten.delete()
-    record = IdempotencyKey(
-        principal=principal, key=key, request_digest=digest, status=0, body=None
-    )
+    record = IdempotencyKey(principal=principal, key=key, request_digest=digest, status=0, body={})
     try:
         with transaction.atomic():
             record.save(force_insert=True)
     except IntegrityError as error:
+        if "key" not in violated_columns(error):
+            raise
         raise _ClaimedError from error
     return record
 

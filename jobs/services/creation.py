@@ -6,12 +6,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import F, QuerySet
+from django.db.models import F, Max, Min, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
 from audit import services as audit
 from audit.enums import AuditEvent
+from devices.models import Device
 from devices.querysets import DeviceQuerySet
 from homepot.identifiers import make_identifier
 from homepot.transactions import retried
@@ -22,6 +23,7 @@ from jobs.scope import refuse_out_of_scope
 from jobs.services.outcomes import finish
 from jobs.services.release import begin_release
 from jobs.targets import Target, lacks_permission
+from sites.models import Site
 
 # What a retry does as the job before it did.
 RETRIED_FIELDS = (
@@ -138,7 +140,17 @@ def _create(job: Job, devices: DeviceQuerySet) -> None:
     job.total, job.failed, job.open = total, lacking, total - lacking
     if not is_ahead:
         begin_release(job, now=now)
-    job.save(update_fields=["total", "failed", "open"])
+    if job.site is None:
+        job.site = _only_site(job)
+    job.save(update_fields=["total", "failed", "open", "site"])
+
+
+def _only_site(job: Job) -> Site | None:
+    """The site of all its devices, however they were chosen; None: there are several."""
+    sites = Device.objects.filter(executions__job=job).aggregate(
+        first=Min("site"), last=Max("site")
+    )
+    return Site.objects.get(pk=sites["first"]) if sites["first"] == sites["last"] else None
 
 
 def _described(job: Job) -> str:
