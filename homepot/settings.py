@@ -14,7 +14,7 @@ from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
 
 from homepot.branding import UNFOLD as UNFOLD
-from homepot.database import POSTGRESQL_ENGINE, database_options
+from homepot.database import POSTGRESQL_ENGINE, SQLITE_ENGINE, database_options
 from homepot.env import Env
 from homepot.logging import logging_options
 from homepot.secret_key import check_production_secret, make_secret_key
@@ -79,6 +79,15 @@ if Path(DATABASES["default"]["NAME"]).parent == BASE_DIR / "data":
     # Nothing to set up: SQLite's default folder makes itself. If it cannot, connecting says so.
     with suppress(OSError):
         (BASE_DIR / "data").mkdir(exist_ok=True)
+# Where backups go; beside SQLite's file it is the same disk, but also the same rights.
+BACKUP_FOLDER = BASE_DIR / (
+    env.str("BACKUP__FOLDER", default="")
+    or (
+        Path(DATABASES["default"]["NAME"]).parent / "backups"
+        if DATABASES["default"]["ENGINE"] == SQLITE_ENGINE
+        else "data/backups"
+    )
+)
 ECHO_SQL = env.bool("DATABASE__ECHO_SQL", default=False)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 FIXTURE_DIRS = [BASE_DIR / "fixtures"]

@@ -597,6 +597,10 @@ COMMANDS: dict[str, Run | None] = {
     # Opens an account and gives it a key, when there is no admin: two changes, told of twice.
     "first_run": None,
     "migrate": None,
+    # A copy changes nothing, and what comes back has its own rows of the audit log.
+    "backup": None,
+    "restore": None,
+    "restore_drill": None,
     # What its sweeps change has a history of its own.
     "run_worker": None,
     "serve": None,

@@ -52,7 +52,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
         folder = early_config.stash[folder_key] = Path(tempfile.mkdtemp(prefix="homepot-tests-"))
         resources.callback(shutil.rmtree, folder, ignore_errors=True)
         engine = early_config.known_args_namespace.database
-        _set_environment(_database_url(engine, folder, resources))
+        _set_environment(_database_url(engine, folder, resources), folder)
         result = yield
         _use_database_file(folder)
         return result
@@ -84,13 +84,14 @@ def _database_url(engine: str, folder: Path, resources: ExitStack) -> str:
     return resources.enter_context(postgresql_server())
 
 
-def _set_environment(database_url: str) -> None:
+def _set_environment(database_url: str, folder: Path) -> None:
     for name in re.findall(r"^#? ?([A-Z_]+)=", ENV_EXAMPLE.read_text(), re.MULTILINE):
         os.environ.pop(name, None)
     os.environ.pop("HOMEPOT_PROCESS", None)
     os.environ["HOMEPOT_ENV_FILE"] = os.devnull
     os.environ["SECRET_KEY"] = secrets.token_urlsafe(48)
     os.environ["DATABASE__URL"] = database_url
+    os.environ["BACKUP__FOLDER"] = str(folder / "backups")
 
 
 def _use_database_file(folder: Path) -> None:
