@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, connections
 from django.utils import timezone
 
 from audit import triggers
@@ -306,6 +306,32 @@ def test_backup_of_an_older_state_comes_back_and_asks_for_migrate(installation, 
     with connected(empty) as database:
         call_command("migrate", database=database.alias, verbosity=0)
     assert installation.digests(empty)["sites"].rows == 1
+
+
+def test_migrate_backs_up_sqlite_when_something_is_pending(installation, empty, monkeypatch):
+    def made():
+        return len(list_backups(installation.folder, prefix="before-migrate"))
+
+    each = int(connection.vendor == "sqlite")
+    with connected(empty) as database:  # nobody would miss anything
+        call_command("migrate", "sites", database=database.alias, verbosity=0)
+    assert made() == 0
+    with connected(installation.options) as database:
+        said = run("migrate", "homepot", "0001", f"--database={database.alias}")
+        assert made() == said.count("`restore` brings it back") == each
+        run("migrate", f"--database={database.alias}")
+        run("migrate", f"--database={database.alias}")
+        assert made() == 2 * each
+        if each:
+
+            def fail(*arguments, **options):
+                raise BackupError("The disk is full.")
+
+            monkeypatch.setattr("homepot.management.commands.migrate.make_backup", fail)
+            with pytest.raises(CommandError, match=r"The disk is full.*so nothing was migrated"):
+                run("migrate", "homepot", "0001", f"--database={database.alias}")
+        assert "sweeps" in connections[database.alias].introspection.table_names()
+        run("migrate", "homepot", "0001", f"--database={database.alias}", "--no-backup")
 
 
 def databases_of_the_server():

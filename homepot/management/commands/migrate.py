@@ -1,7 +1,8 @@
 """Django's migrate, which first looks whether the database is somebody else's.
 
-On PostgreSQL it also stays out of the way of a service that is running: it gives up a lock that
-it does not get at once, before others have to wait behind it, and tries again a little later.
+SQLite's is backed up before it changes. On PostgreSQL it stays out of the way of a service that
+is running: it gives up a lock that it does not get at once, before others have to wait behind
+it, and tries again a little later.
 """
 
 from __future__ import annotations
@@ -9,19 +10,27 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 from django.core.management.commands import migrate
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
 from django.db.migrations.exceptions import MigrationSchemaMissing
 from django.db.migrations.recorder import MigrationRecorder
+from django.db.models.signals import pre_migrate
 from psycopg.errors import LockNotAvailable, QueryCanceled
 
+from homepot.backups.errors import BackupError
+from homepot.backups.files import prune
+from homepot.backups.making import BEFORE_MIGRATE, make_backup
+from homepot.backups.state import holds_rows, read_state
 from homepot.database import describe_database
 from homepot.postgresql.limits import limited
 
 ATTEMPTS = 20
 PAUSE_SECONDS = 2
+# Of those made before a migration, the newest.
+KEPT_BACKUPS = 3
 
 # The tables that the server this replaces has too.
 ORIGINAL_TABLES = frozenset({"users", "sites", "devices", "jobs", "health_checks", "audit_logs"})
@@ -44,6 +53,11 @@ class Command(migrate.Command):
             help="on PostgreSQL, how long a statement may run, except those that lock nobody out "
             "(default: %(default)s; 0: without end)",
         )
+        parser.add_argument(
+            "--no-backup",
+            action="store_true",
+            help="on SQLite, do not back the database up before it changes",
+        )
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         use_owner(options["database"])
@@ -53,6 +67,9 @@ class Command(migrate.Command):
 
     def handle(self, *args: Any, **options: Any) -> None:
         connection = connections[options["database"]]
+        if connection.vendor == "sqlite" and not options["no_backup"]:
+            # Sent when it is known what will be done, and before it is.
+            pre_migrate.connect(self.back_up, sender=apps.get_app_config("homepot"))
         statement_timeout = f"{options['statement_seconds'] * 1000:.0f}"
         try:
             with limited(
@@ -68,6 +85,23 @@ class Command(migrate.Command):
             described = describe_database(connection.settings_dict)
             reason = str(error.__context__).partition("\n")[0]
             raise CommandError(f"Cannot make tables in the {described}: {reason}.") from None
+
+    def back_up(self, *, plan: list[Any], using: str, verbosity: int, **kwargs: Any) -> None:
+        """Keep the database as it is before the migrations in `plan`, if it holds anything."""
+        connection = connections[using]
+        if not plan or not holds_rows(connection, read_state(connection)):
+            return
+        try:
+            folder = settings.BACKUP_FOLDER
+            backup = make_backup(connection.settings_dict, folder, prefix=BEFORE_MIGRATE)
+            prune(folder, prefix=BEFORE_MIGRATE, keep=KEPT_BACKUPS)
+        except (BackupError, OSError) as error:
+            raise CommandError(
+                f"The database could not be backed up first ({error}), so nothing was migrated. "
+                "--no-backup does without."
+            ) from None
+        if verbosity:
+            self.stdout.write(f"Backed up to {backup.data} first; `restore` brings it back.")
 
     def _migrate(self, *args: Any, **options: Any) -> None:
         """Migrate, again when a lock was not to be had: what was done before stays done."""
