@@ -1,22 +1,17 @@
-"""Answers to "how are they?": of one device, one site, the fleet."""
+"""How the devices of one site are, and those of the whole fleet."""
 
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, FilteredRelation, Q, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import Count, FilteredRelation, Q
 from django.http import Http404
 
 from devices.enums import DeviceStatus
-from devices.models import Device, HealthCheck
 from devices.pace import current_status
 from devices.querysets import DeviceQuerySet
-from devices.serializers import HealthCheckSerializer
-from devices.timeline import stretches
-from homepot.rows import row_shape
 from sites.querysets import SiteQuerySet
 
 
@@ -69,72 +64,6 @@ def site_health(sites: SiteQuerySet, site_id: str, now: datetime) -> dict[str, A
         "devices": devices,
         "last_updated": last_updated,
     }
-
-
-def device_health(devices: DeviceQuerySet, device_id: str, now: datetime) -> dict[str, Any]:
-    """How the device `device_id` among `devices` is at `now`, and how its last day was.
-
-    Three statements. Raises Http404.
-    """
-    device = devices.filter(device_id=device_id).select_related("site").with_status(now).first()
-    if device is None:
-        raise Http404
-    since = now - timedelta(hours=24)
-    latest = HealthCheck.objects.filter(device=device).order_by("-checked_at", "-id")[:1]
-    day = Q(checked_at__gte=since)
-    shape = row_shape(HealthCheckSerializer)
-    checks = list(
-        shape.select(
-            latest.annotate(
-                day_checks=_day_count(device, day),
-                day_unhealthy=_day_count(device, day & Q(is_healthy=False)),
-            ),
-            "day_checks",
-            "day_unhealthy",
-        )
-    )
-    day_checks, day_unhealthy = checks[0][-2:] if checks else (0, 0)
-    return {
-        "device_id": device.device_id,
-        "site_id": device.site.site_id,
-        "name": device.name,
-        "status": device.current_status,
-        "status_reason": device.current_reason,
-        "status_since": device.current_since,
-        "last_seen": device.last_seen,
-        "last_check": shape.as_dicts(checks)[0] if checks else None,
-        "last_24_hours": {
-            "checks": day_checks,
-            "unhealthy_checks": day_unhealthy,
-            "availability_percentage": _availability(device, since, now),
-        },
-    }
-
-
-def _day_count(device: Device, day: Q) -> Coalesce:
-    counted = (
-        HealthCheck.objects.filter(day, device=device)
-        .order_by()
-        .values("device")
-        .annotate(number=Count("id"))
-        .values("number")
-    )
-    return Coalesce(Subquery(counted), 0)
-
-
-def _availability(device: Any, since: datetime, now: datetime) -> float | None:
-    """The share of the time from `since` to `now`, as far as known, that it was there: percent.
-
-    There is a device that is online, in error or in maintenance.
-    """
-    lengths: Counter[str] = Counter()
-    for stretch in stretches(device, since, now):
-        lengths[stretch.status] += stretch.length // timedelta(microseconds=1)
-    away = lengths[DeviceStatus.OFFLINE]
-    known = sum(lengths.values()) - lengths[DeviceStatus.UNKNOWN]
-    if not known:
-        return None
-    return round(100 * (1 - away / known), 2)
 
 
 def fleet_health(devices: DeviceQuerySet, now: datetime) -> dict[str, Any]:

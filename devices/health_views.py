@@ -1,4 +1,5 @@
-"""The REST API of how devices are; what stands behind it is in `health.py`."""
+"""The REST API of how devices are; what stands behind it is in `health.py` and
+`device_health.py`."""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.policy import READ, READ_SITES
-from devices.health import device_health, fleet_health, site_health
+from devices.device_health import device_health
+from devices.health import fleet_health, site_health
 from devices.models import Device
 from devices.serializers import (
     DeviceHealthAnswerSerializer,

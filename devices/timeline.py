@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -33,10 +34,21 @@ def stretches(
     newest.reverse()
     if at_most is not None and len(newest) == at_most:
         since = newest[0][0]
-    first = newest[0][1] if newest else device.status
-    first_reason = "" if newest else device.status_reason
+    return joined(newest, device, since, now)
+
+
+def joined(
+    changes: Sequence[tuple[datetime, str, str, str]], device: Any, since: datetime, now: datetime
+) -> list[Stretch]:
+    """What `changes` make of the time from `since` to `now`.
+
+    They are in order: when, the old status, the new one and why. `device` has what
+    `with_status(now)` gives it.
+    """
+    first = changes[0][1] if changes else device.status
+    first_reason = "" if changes else device.status_reason
     steps = [(since, first, first_reason)]
-    steps += [(at, new_status, reason) for at, _, new_status, reason in newest]
+    steps += [(at, new_status, reason) for at, _, new_status, reason in changes]
     if steps[-1][1] != device.current_status:  # due, but not stored yet
         start = max(device.current_since, steps[-1][0])
         steps.append((start, device.current_status, device.current_reason))

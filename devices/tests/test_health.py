@@ -1,12 +1,14 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.utils import timezone
 
+from devices.device_health import DAY, HOUR, device_health
 from devices.enums import DeviceStatus
-from devices.models import StatusChange
+from devices.models import Device, HealthCheck, StatusChange
+from devices.sweeps import roll_up_health_checks
 from devices.tests.factories import make_device, make_health_check
 from sites.tests.factories import make_site
 
@@ -33,8 +35,8 @@ def test_device_health_says_since_when_and_why(viewer, count_statements):
             at=now - timedelta(hours=hours), old_status=old_status, new_status=new_status, **change
         )
 
-    # 1. the caller's key, 2. the device, 3. its last check and counts, 4. its status changes
-    with count_statements(4):
+    # 1. the caller's key, 2. the device, its last check, and its last day
+    with count_statements(2):
         answer = viewer.get(f"/api/v1/health/devices/{device.device_id}/health")
 
     body = answer.json()
@@ -79,6 +81,27 @@ def test_availability_counts_a_silence_that_no_sweep_has_seen(viewer):
         f"No check-in since {device.last_seen:%Y-%m-%d %H:%M:%S} UTC.",
     )
     assert body["last_24_hours"]["availability_percentage"] == pytest.approx(75, abs=0.01)
+
+
+@pytest.mark.parametrize("summed", [0, 3, 5, 7])
+def test_last_day_counts_each_check_once_summed_up_or_not(summed):
+    now = datetime(2026, 6, 1, 12, 30, tzinfo=UTC)
+    device, other = make_device(), make_device()
+    second = timedelta(seconds=1)
+    day = [DAY + second, DAY, DAY - 30 * 60 * second, DAY / 2, HOUR / 2, second, 0 * second]
+    for number, age in enumerate(day):
+        if number == summed:
+            roll_up_health_checks(now + HOUR)
+        for each in (device, other):
+            make_health_check(device=each, is_healthy=number % 2 == 0, checked_at=now - age)
+    if summed == len(day):
+        roll_up_health_checks(now + HOUR)
+        # Of whole hours the sums are enough.
+        HealthCheck.objects.filter(checked_at__gte=now - DAY + HOUR / 2).delete()
+
+    last_day = device_health(Device.objects.all(), device.device_id, now)["last_24_hours"]
+
+    assert (last_day["checks"], last_day["unhealthy_checks"]) == (6, 3)
 
 
 @pytest.mark.parametrize("sites", [1, 3, 30])
