@@ -27,6 +27,7 @@ from django.http import Http404, HttpResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from homepot.metrics.counters import REFUSED_KEYS
 from homepot.request_context import current_request
 
 logger = logging.getLogger(__name__)
@@ -117,6 +118,7 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
     if isinstance(error, exceptions.AuthenticationFailed):
         # Not audited: guessing keys would fill the audit log.
         caller = current_request.get()
+        REFUSED_KEYS.inc()
         logger.warning("Refused %s: %s", caller and caller.ip_address, translated["detail"])
     if isinstance(error, (DataError, RecursionError)):
         # The checks of the input should have caught it: a fault of ours.

@@ -134,10 +134,13 @@ UNREADABLE = {
 }
 
 
-def look_at_disk() -> Part:
-    """Whether there is room where this process writes: SQLite's folder, else the project's."""
+def free_disk_bytes() -> int:
+    """The room where this process writes: SQLite's folder, else the project's."""
     options: dict[str, Any] = connection.settings_dict
     is_file = connection.vendor == "sqlite"
-    folder = Path(options["NAME"]).parent if is_file else settings.BASE_DIR
-    free_mb = shutil.disk_usage(folder).free // 1_000_000
+    return shutil.disk_usage(Path(options["NAME"]).parent if is_file else settings.BASE_DIR).free
+
+
+def look_at_disk() -> Part:
+    free_mb = free_disk_bytes() // 1_000_000
     return Part("disk", free_mb >= settings.MIN_FREE_DISK_MB, f"{free_mb:,} MB are free.")

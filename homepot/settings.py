@@ -121,6 +121,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "homepot.metrics.middleware.MeasuringMiddleware",
     "homepot.middleware.RequestContextMiddleware",
     "homepot.middleware.ShortPathMiddleware",
     "homepot.middleware.SecurityPolicyMiddleware",
@@ -343,6 +344,18 @@ SWEEP_LEASE_SECONDS = 15
 
 # What /readyz wants to be free where this process writes.
 MIN_FREE_DISK_MB = env.int("HEALTH__MIN_FREE_DISK_MB", default=200)
+METRICS_TOKEN = env.str("METRICS__TOKEN", default="")
+METRIC_SOURCES = [
+    "homepot.metrics.sources.sweeps",
+    "devices.metrics.devices_by_status",
+    "jobs.metrics.open_executions",
+]
+if METRICS_TOKEN:
+    if len(METRICS_TOKEN) < 20:
+        raise ImproperlyConfigured("METRICS__TOKEN must be 20 characters or longer.")
+    SHORT_PATHS["/metrics"] = "homepot.metrics.views.metrics"
+    if IS_WEB_PROCESS:
+        PULSE_TASKS.append("homepot.metrics.counters.note_pool")
 
 # Logs
 

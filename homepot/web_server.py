@@ -13,6 +13,7 @@ from granian import Granian
 from granian.constants import Interfaces
 
 from homepot.logging import logging_options
+from homepot.metrics.folder import shared_folder
 
 # How long requests may take to end once the server is to stop.
 STOP_SECONDS = 10
@@ -28,6 +29,11 @@ def main() -> None:
     parser.add_argument("--log-format", required=True)
     arguments = parser.parse_args()
     os.register_at_fork(after_in_child=_prepare_worker)
+    with shared_folder():
+        serve(arguments)
+
+
+def serve(arguments: argparse.Namespace) -> None:
     Granian(
         "homepot.wsgi:application",
         address=arguments.host,

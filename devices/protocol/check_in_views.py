@@ -19,6 +19,7 @@ from rest_framework import exceptions
 from accounts.keys import digest_of
 from devices.check_in import Caller, CheckedIn, check_in, lifecycle_state_of
 from devices.enums import SPEAKING
+from devices.metrics import CHECK_INS
 from devices.pace import pace
 from devices.protocol.authentication import (
     AUTHENTICATE,
@@ -78,6 +79,8 @@ def take_in_report(caller: Caller, report: Report | None) -> tuple[CheckedIn, di
     taken = check_in(caller, report, told=told, now=now)
     if taken is None or taken.status is None:
         raise _refusal(None if taken is None else taken.lifecycle_state)
+    if report is not None:
+        CHECK_INS.inc()
     return taken, {"server_time": now, "next_check_in_seconds": round(told.total_seconds())}
 
 

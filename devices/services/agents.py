@@ -12,6 +12,7 @@ from rest_framework.exceptions import ValidationError
 from audit import services as audit
 from audit.enums import AuditEvent
 from devices.enums import SPEAKING, DeviceType, EventKind, LifecycleState, Permission
+from devices.metrics import BATCHED_CHECK_INS
 from devices.models import Device, DeviceEvent
 from devices.pace import pace
 from devices.reports import FieldReader, Report, read_report
@@ -48,6 +49,7 @@ def check_in_many(
             rejected[index] = _in_one_line(error)
     if read_entries:
         rejected |= _take_in_read(reporter, read_entries)
+        BATCHED_CHECK_INS.inc(len(entries) - len(rejected))
     return rejected
 
 
