@@ -1,22 +1,77 @@
-"""Where log lines go and how they look."""
+"""Where log lines go and how they look.
+
+Whatever is logged, by us or by a library, with its stack trace, passes `without_secrets` last.
+"""
 
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
+from pythonjsonlogger.core import RESERVED_ATTRS
+from pythonjsonlogger.json import JsonFormatter
 
 from homepot.request_context import current_request
 
-FIELDS = "%(asctime)s %(levelname)s %(name)s %(request_id)s %(message)s"
-FORMATTERS = {
-    "text": {"format": "%(asctime)s %(levelname)-7s %(name)s [%(request_id)s] %(message)s"},
-    "json": {
-        "()": "pythonjsonlogger.json.JsonFormatter",
-        "format": FIELDS,
-        "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+# A quotation mark, which has a backslash before it inside of JSON.
+_QUOTE = r"""(?:\\?["'])"""
+_SECRET_NAMES = (
+    r"(?:\w+[_-])?(?:password|passwd|secret|secret_key|token|api[_-]?key|bootstrap_key|sessionid)"
+)
+# Each keeps what is before and after the secret. None may match a quotation mark or a backslash,
+# or a line of JSON would be none afterwards.
+SECRETS = [
+    # Our keys and tokens, wherever they stand.
+    (re.compile(r"\b(hp[a-z]_)[A-Za-z0-9_-]{8,}"), r"\1***"),
+    # Authorization: Bearer ..., Basic ..., Token ...
+    (re.compile(r"(?i)\b((?:bearer|basic|token) )[A-Za-z0-9._~+/=-]{12,}"), r"\1***"),
+    # postgresql://user:password@host; an @ in a password is the last but one.
+    (re.compile(r"(://[^\s:/@\\\"']*:)[^\s\\\"']+@"), r"\1***@"),
+    # "password": "...", 'X-API-Key': '...'
+    (
+        re.compile(rf"""(?i)\b({_SECRET_NAMES}{_QUOTE}?\s*[=:]\s*{_QUOTE})[^\\"']+"""),
+        r"\1***",
+    ),
+    # password=..., ?api_key=...
+    (re.compile(rf"""(?i)\b({_SECRET_NAMES}=)[^\s\\"'&,;}}]+"""), r"\1***"),
+]
+
+
+def without_secrets(line: str) -> str:
+    for pattern, replacement in SECRETS:
+        line = pattern.sub(replacement, line)
+    return line
+
+
+class TextFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return without_secrets(super().format(record))
+
+
+class JsonLineFormatter(JsonFormatter):
+    """One object a line: level, logger, request_id, message, what else the record brings, time."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            ["levelname", "name", "request_id", "message"],
+            rename_fields={"levelname": "level", "name": "logger"},
+            # An object; its id, path and status are told anyway.
+            reserved_attrs=[*RESERVED_ATTRS, "request"],
+            timestamp="time",
+        )
+
+    def format(self, record: logging.LogRecord) -> str:
+        return without_secrets(super().format(record))
+
+
+FORMATTERS: dict[str, dict[str, str]] = {
+    "text": {
+        "()": "homepot.logging.TextFormatter",
+        "fmt": "%(asctime)s %(levelname)-7s %(name)s [%(request_id)s] %(message)s",
     },
+    "json": {"()": "homepot.logging.JsonLineFormatter"},
 }
 
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from urllib.error import HTTPError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import psutil
 import psycopg
@@ -68,11 +68,22 @@ def test_server_answers_and_says_once_what_it_serves_from(serve, migrated_databa
     assert "/admin/login/" not in program.output
 
 
-def test_json_log_has_one_object_a_line(serve):
-    program = serve(LOGGING__FORMAT="json")
+def test_json_log_has_one_object_a_line_and_no_secrets(serve, free_port):
+    program = serve(LOGGING__FORMAT="json", LOGGING__LEVEL="DEBUG")
+    key = "hpk_0123456789abcdefghijklmnopqrstuvwxyz0123456"
+    request = Request(
+        f"http://127.0.0.1:{free_port}/api/v1/nope?api_key={key}&password=s3cretword",
+        headers={"X-API-Key": key, "X-Request-ID": "order-77777"},
+    )
+    with pytest.raises(HTTPError):
+        urlopen(request, timeout=20)
     program.end(signal.SIGTERM)
-    messages = [json.loads(line)["message"] for line in program.output.splitlines()]
-    assert messages[0].startswith("Serving from the ")
+    lines = [json.loads(line) for line in program.output.splitlines()]
+    assert lines[0]["message"].startswith("Serving from the ")
+    assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines)
+    assert "order-77777" in [line.get("request_id") for line in lines]
+    assert key not in program.output
+    assert "s3cretword" not in program.output
 
 
 @pytest.mark.parametrize(
