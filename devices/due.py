@@ -43,9 +43,3 @@ def store_due(devices: DeviceQuerySet) -> int:
     if changes:
         insert_rows(StatusChange, ("device", "old_status", "new_status", "reason", "at"), changes)
     return len(moved)
-
-
-def settle(device: Device, now: datetime) -> None:
-    """`store_due` for one device, which was read under a lock."""
-    if store_due(due_devices(now).filter(pk=device.pk)):
-        device.refresh_from_db(fields=MOVED_COLUMNS)

@@ -19,10 +19,10 @@ class Tally:
     keys: list[tuple[str, str]] = field(default_factory=list)
 
 
-def in_steps(pks: Iterable[int], size: int = STEP_ROWS) -> Iterator[list[int]]:
-    """`pks` in their order, at most `size` at a time: the order in which rows are locked."""
+def in_steps(pks: Iterable[int]) -> Iterator[list[int]]:
+    """`pks` in their order, some at a time: the order in which rows are locked."""
     rest = iter(sorted(set(pks)))
-    while step := list(islice(rest, size)):
+    while step := list(islice(rest, STEP_ROWS)):
         yield step
 
 

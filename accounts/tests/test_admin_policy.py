@@ -68,6 +68,8 @@ MODELS: dict[str, dict[str, Any]] = {
     },
     "devices/device": {
         **pages(VIEW, add=OPERATE, history=VIEW),
+        "site-maintenance/": OPERATE,
+        "end-site-maintenance/": OPERATE,
         "{pk}/maintenance/": OPERATE,
         "{pk}/end-maintenance/": OPERATE,
         "{pk}/suspend/": OPERATE,
@@ -179,7 +181,7 @@ def test_every_page_lets_in_whom_the_policy_lets_in(things, caller):
         if page == "logout/":  # only a POST ends the session, and with it this test
             continue
         model = "/".join(page.split("/")[:2])
-        query = AUTOCOMPLETE if page == "autocomplete/" else {}
+        query = AUTOCOMPLETE if page == "autocomplete/" else {"site": things["sites/site"]}
         answer = browser.get(f"/admin/{page.format(pk=things.get(model))}", query)
         is_sent_away = answer.status_code == 302 and "/admin/login/" in answer["Location"]
         is_let_in = not is_sent_away and answer.status_code not in (403, 404)

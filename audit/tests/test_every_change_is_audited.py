@@ -88,14 +88,16 @@ class Crash(Exception):
 
 @pytest.fixture
 def crash_after_the_row(monkeypatch) -> Iterator[None]:
-    record = services.record
+    def crashing(record: Callable[..., Any]) -> Callable[..., None]:
+        def record_and_crash(**fields: Any) -> None:
+            record(**fields)
+            raise Crash
 
-    def record_and_crash(**fields: Any) -> None:
-        record(**fields)
-        raise Crash
+        return record_and_crash
 
     with monkeypatch.context() as patch:
-        patch.setattr(services, "record", record_and_crash)
+        for name in ("record", "record_many"):
+            patch.setattr(services, name, crashing(getattr(services, name)))
         yield
 
 
@@ -462,6 +464,21 @@ PAGES: dict[str, Asked] = {
     ),
     "re_enrol devices.device": Asked({"confirmed": "1"}, "device_re_enrolled", "device"),
     "retire devices.device": Asked({"confirmed": "1"}, "device_retired", "device"),
+    "maintain_selected devices.device": Asked(
+        {"confirmed": "1", "duration": "60"}, "maintenance_started", "device"
+    ),
+    "end_maintenance_selected devices.device": Asked(
+        {"confirmed": "1"},
+        "maintenance_ended",
+        "device",
+        {"maintenance_until": None},
+        before=in_maintenance,
+    ),
+    "suspend_selected devices.device": Asked({"confirmed": "1"}, "device_suspended", "device"),
+    "resume_selected devices.device": Asked(
+        {"confirmed": "1"}, "device_resumed", "device", before=to_the_suspended
+    ),
+    "rotate_key_selected devices.device": Asked({"confirmed": "1"}, "device_key_created", "device"),
     "retire_selected devices.device": Asked({"confirmed": "1"}, "device_retired", "device"),
     "export_csv audit.auditlog": Asked({}, "data_exported"),
     "export_ndjson audit.auditlog": Asked({}, "data_exported"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import User
@@ -12,6 +14,9 @@ from devices.admin.forms import MaintenanceForm, TransferForm
 from devices.enums import LifecycleState
 from devices.models import Device
 from homepot.admin import Command
+from homepot.steps import Tally
+
+Pks = Sequence[int]
 
 KEY_MEANS = (
     "Give it to the agent on the device, which sends it as the header X-API-Key beside its "
@@ -63,32 +68,60 @@ def _revoke_keys(device: Device, actor: User) -> None:
     services.revoke_keys(device=device, actor=actor)
 
 
+def _suspend_many(pks: Pks, actor: User) -> Tally:
+    return services.suspend_devices(pks=pks, actor=actor)
+
+
+def _resume_many(pks: Pks, actor: User) -> Tally:
+    return services.resume_devices(pks=pks, actor=actor)
+
+
+def _retire_many(pks: Pks, actor: User) -> Tally:
+    return services.retire_devices(pks=pks, actor=actor)
+
+
+def _maintain_many(pks: Pks, actor: User, **fields: Any) -> Tally:
+    return services.maintain_devices(pks=pks, actor=actor, **fields)
+
+
+def _end_maintenance_of_many(pks: Pks, actor: User) -> Tally:
+    return services.maintain_devices(pks=pks, until=None, actor=actor)
+
+
+def _rotate_keys_of_many(pks: Pks, actor: User) -> Tally:
+    return services.rotate_keys_of_devices(pks=pks, actor=actor)
+
+
 MAINTAIN = Command(
     title="Maintenance",
     means=(
-        "Until then its status is Maintenance whatever it reports, and its silence is no outage. "
-        "It may go on checking in, and its checks are kept."
+        "Until then the status is Maintenance whatever is reported, and silence is no outage. "
+        "Check-ins go on, and their checks are kept."
     ),
     done="In maintenance",
     run=_maintain,
+    run_many=_maintain_many,
     form_class=MaintenanceForm,
     is_offered=_is_active,
 )
 END_MAINTENANCE = Command(
     title="End maintenance",
-    means="Its status is again what it reports, from now on.",
+    means="From now on the status is again what is reported.",
     done="Maintenance ended",
     run=_end_maintenance,
+    run_many=_end_maintenance_of_many,
     is_offered=lambda device: device.is_active and in_maintenance(device),
 )
 SUSPEND = Command(
     title="Suspend",
     means=(
-        "A suspended device is refused: it can neither check in nor fetch work until it is "
-        "resumed. Its keys and its history stay, and work that it has not ended is cancelled."
+        "Suspended devices are refused: they can neither check in nor fetch work until they "
+        "are resumed. Their keys and their history stay, and work that has not ended is "
+        "cancelled."
     ),
     done="Suspended",
     run=_suspend,
+    run_many=_suspend_many,
     is_dangerous=True,
     is_offered=lambda device: (
         device.is_active and device.lifecycle_state != LifecycleState.SUSPENDED
@@ -96,9 +129,10 @@ SUSPEND = Command(
 )
 RESUME = Command(
     title="Resume",
-    means="It may check in again, with the keys that it has.",
+    means="Resumed devices may check in again, with the keys that they have.",
     done="Resumed",
     run=_resume,
+    run_many=_resume_many,
     is_offered=lambda device: device.lifecycle_state == LifecycleState.SUSPENDED,
 )
 RETIRE = Command(
@@ -109,6 +143,7 @@ RETIRE = Command(
     ),
     done="Retired",
     run=_retire,
+    run_many=_retire_many,
     is_dangerous=True,
     is_offered=_is_active,
 )
@@ -138,11 +173,13 @@ TRANSFER = Command(
 ROTATE_KEY = Command(
     title="Rotate key",
     means=(
-        "A new key is made and shown once. The key in use stays valid until the new one is first "
-        "used, or for a day. A key that was made earlier and never used ends at once."
+        "A new key is made and shown once. The key in use stays valid until the new one is "
+        f"first used, but for {settings.KEY_OVERLAP_HOURS} hours at most. A key that was made "
+        "earlier and never used ends at once."
     ),
     done="Key rotated",
     run=_rotate_key,
+    run_many=_rotate_keys_of_many,
     key_means=KEY_MEANS,
     is_offered=_is_active,
 )

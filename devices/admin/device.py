@@ -6,8 +6,11 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import CheckboxFilter, ChoicesCheckboxFilter
@@ -20,6 +23,7 @@ from devices.admin.labels import status_label
 from devices.enums import DeviceStatus
 from devices.models import Device
 from homepot.admin import (
+    Command,
     DateRangeFilter,
     InUseFilter,
     RelatedFilter,
@@ -27,7 +31,8 @@ from homepot.admin import (
     moment_text,
     two_lines,
 )
-from homepot.forms import JSONObjectField
+from homepot.forms import JSONObjectField, is_key
+from sites.models import Site
 
 
 class StatusFilter(CheckboxFilter):
@@ -114,6 +119,15 @@ class DeviceAdmin(RetirableModelAdmin):
         "re_enrol": commands.RE_ENROL,
         "retire": commands.RETIRE,
     }
+    list_disable_select_all = False
+    actions = (
+        "maintain_selected",
+        "end_maintenance_selected",
+        "suspend_selected",
+        "resume_selected",
+        "rotate_key_selected",
+        "retire_selected",
+    )
     actions_detail = (
         "maintenance",
         "end_maintenance",
@@ -208,6 +222,57 @@ class DeviceAdmin(RetirableModelAdmin):
     )
     def re_enrol(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self.ask(request, object_id, commands.RE_ENROL)
+
+    @admin.action(description="Maintenance", permissions=["change"])
+    def maintain_selected(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
+        return self.ask_many(request, queryset, commands.MAINTAIN)
+
+    @admin.action(description="End maintenance", permissions=["change"])
+    def end_maintenance_selected(
+        self, request: HttpRequest, queryset: QuerySet
+    ) -> HttpResponse | None:
+        return self.ask_many(request, queryset, commands.END_MAINTENANCE)
+
+    @admin.action(description="Suspend", permissions=["change"])
+    def suspend_selected(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
+        return self.ask_many(request, queryset, commands.SUSPEND)
+
+    @admin.action(description="Resume", permissions=["change"])
+    def resume_selected(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
+        return self.ask_many(request, queryset, commands.RESUME)
+
+    @admin.action(description="Rotate keys", permissions=["change"])
+    def rotate_key_selected(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
+        return self.ask_many(request, queryset, commands.ROTATE_KEY)
+
+    def get_custom_urls(self) -> Any:
+        return (
+            ("site-maintenance/", "devices_device_site_maintenance", self.site_maintenance),
+            (
+                "end-site-maintenance/",
+                "devices_device_end_site_maintenance",
+                self.end_site_maintenance,
+            ),
+        )
+
+    def site_maintenance(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        return self._at_site(request, commands.MAINTAIN)
+
+    def end_site_maintenance(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        return self._at_site(request, commands.END_MAINTENANCE)
+
+    def _at_site(self, request: HttpRequest, command: Command) -> HttpResponse:
+        """`ask_many` of the devices at the site that the parameter `site` names by its key."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        key = request.GET.get("site", "")
+        sites = Site.objects.active().visible_to(request.user)
+        site = get_object_or_404(sites, pk=key) if is_key(key) else None
+        if site is None:
+            raise Http404
+        devices = self.get_queryset(request).filter(site=site, is_active=True)
+        back = reverse("admin:sites_site_change", args=[site.pk])
+        return self.ask_many(request, devices, command, back) or redirect(back)
 
     @display(description="Device", ordering="name")
     def terminal(self, device: Device) -> str:

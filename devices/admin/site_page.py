@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -153,9 +154,22 @@ def add_device(request: Any, site: Site) -> str | None:
     return f"{reverse('admin:devices_device_add')}?site={site.pk}"
 
 
+def _maintenance(name: str) -> Callable[[Any, Site], str | None]:
+    def url(request: Any, site: Site) -> str | None:
+        if not site.is_active or not request.user.has_perm("devices.change_device"):
+            return None
+        return f"{reverse(f'admin:devices_device_{name}')}?site={site.pk}"
+
+    return url
+
+
 TABLE = "homepot/admin/table_section.html"
 sections.add(PAGE, Section("Status", "devices/admin/site_status.html", summary, sections.FIRST))
 sections.add(PAGE, Section("Health", "devices/admin/site_health.html", health, sections.OWN))
 sections.add(PAGE, Section("Devices", TABLE, devices, sections.OWN))
 sections.add(PAGE, Section("Status changes", TABLE, changes, sections.LAST))
 sections.add_button(PAGE, Button("Add device", "add_circle", add_device))
+sections.add_button(PAGE, Button("Maintenance", "build", _maintenance("site_maintenance")))
+sections.add_button(
+    PAGE, Button("End maintenance", "build_circle", _maintenance("end_site_maintenance"))
+)

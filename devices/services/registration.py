@@ -5,26 +5,22 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
 from audit import services as audit
 from audit.enums import AuditEvent
-from devices.due import settle
 from devices.enums import DeviceStatus, DeviceType, LifecycleState
 from devices.errors import DeviceNotSuspendedError, DeviceSuspendedError
-from devices.models import Device, StatusChange
-from devices.pace import pace
+from devices.models import Device
+from devices.services import locked
 from devices.services.credentials import add_key
 from devices.services.leaving import end_work
 from devices.services.locks import lock_active_device, lock_device
 from devices.status import (
     NEVER_SEEN_REASON,
     DerivedStatus,
-    derive_status,
-    is_service_away,
 )
 from homepot.changes import refuse_duplicates, update_row
 from homepot.identifiers import make_identifier
@@ -74,28 +70,21 @@ def update_device(*, device: Device, actor: User | None, **fields: Any) -> Devic
 
     Raises IdentifierTakenError when the name is taken at its site, and DeviceRetiredError.
     """
-    locked = lock_active_device(device)
+    changing = lock_active_device(device)
     with refuse_duplicates(
         name=f"The site has another device named {fields.get('name')!r}; choose another name."
     ):
-        changes = update_row(locked, fields)
+        changes = update_row(changing, fields)
     if changes:
-        audit.record(event=AuditEvent.DEVICE_UPDATED, actor=actor, target=locked, changes=changes)
-    return locked
+        audit.record(event=AuditEvent.DEVICE_UPDATED, actor=actor, target=changing, changes=changes)
+    return changing
 
 
 @transaction.atomic
 def retire_device(*, device: Device, actor: User | None) -> None:
     """Take a device out of use; its history stays. Raises DeviceRetiredError if it is already."""
-    locked = lock_active_device(device, leaves=True)
-    settle(locked, timezone.now())
-    changes = update_row(
-        locked,
-        {"lifecycle_state": LifecycleState.RETIRED, "is_active": False, "status_due_at": None},
-    )
-    changes.pop("status_due_at", None)  # follows from the rest
-    audit.record(event=AuditEvent.DEVICE_RETIRED, actor=actor, target=locked, changes=changes)
-    end_work(locked, "retired", actor)
+    retiring = lock_active_device(device, leaves=True)
+    locked.retire([retiring], actor, timezone.now())
 
 
 @transaction.atomic
@@ -104,28 +93,24 @@ def suspend_device(*, device: Device, actor: User | None) -> Device:
 
     Raises DeviceSuspendedError and DeviceRetiredError.
     """
-    locked = lock_active_device(device, leaves=True)
-    if locked.lifecycle_state == LifecycleState.SUSPENDED:
+    suspending = lock_active_device(device, leaves=True)
+    if suspending.lifecycle_state == LifecycleState.SUSPENDED:
         raise DeviceSuspendedError(f"Device {device.device_id} is suspended already.")
-    changes = update_row(locked, {"lifecycle_state": LifecycleState.SUSPENDED})
-    audit.record(event=AuditEvent.DEVICE_SUSPENDED, actor=actor, target=locked, changes=changes)
-    end_work(locked, "suspended", actor)
-    return locked
+    locked.suspend([suspending], actor, timezone.now())
+    return suspending
 
 
 @transaction.atomic
 def resume_device(*, device: Device, actor: User | None) -> Device:
     """Let a suspended device check in again; raises DeviceNotSuspendedError."""
-    locked = lock_active_device(device)
-    if locked.lifecycle_state != LifecycleState.SUSPENDED:
+    resuming = lock_active_device(device)
+    if resuming.lifecycle_state != LifecycleState.SUSPENDED:
         raise DeviceNotSuspendedError(
-            f"Device {device.device_id} is {locked.lifecycle_state}; "
+            f"Device {device.device_id} is {resuming.lifecycle_state}; "
             "only suspended devices can be resumed."
         )
-    state = LifecycleState.ACTIVE if locked.last_seen else LifecycleState.PENDING
-    changes = update_row(locked, {"lifecycle_state": state})
-    audit.record(event=AuditEvent.DEVICE_RESUMED, actor=actor, target=locked, changes=changes)
-    return locked
+    locked.resume([resuming], actor, timezone.now())
+    return resuming
 
 
 @transaction.atomic
@@ -136,24 +121,26 @@ def re_enrol_device(*, device: Device, actor: User | None) -> tuple[Device, str]
     Raises SiteRetiredError, and IdentifierTakenError when its name has a new owner.
     """
     lock_active_site(device.site)
-    locked = lock_device(device, leaves=True)
+    reviving = lock_device(device, leaves=True)
     now = timezone.now()
-    settle(locked, now)
+    locked.settle([reviving], now)
     with refuse_duplicates(
-        name=f"The site has another device named {locked.name!r} now; rename that one first."
+        name=f"The site has another device named {reviving.name!r} now; rename that one first."
     ):
-        changes = update_row(locked, {"lifecycle_state": LifecycleState.PENDING, "is_active": True})
+        changes = update_row(
+            reviving, {"lifecycle_state": LifecycleState.PENDING, "is_active": True}
+        )
     # What the machine before it told, and when by its clock, says nothing of this one.
     never = {"last_seen": None, "last_reported_at": None, "last_check_healthy": None}
-    update_row(locked, {**never, "bad_checks": 0})
+    update_row(reviving, {**never, "bad_checks": 0})
     unheard = DerivedStatus(DeviceStatus.UNKNOWN, NEVER_SEEN_REASON, None)
-    _store_status(locked, unheard, now, maintenance_until=None)
-    locked.credentials.filter(revoked_at=None).update(revoked_at=now)
-    new = add_key(locked)
+    locked.store_statuses([reviving], [unheard], now, maintenance_until=None)
+    reviving.credentials.filter(revoked_at=None).update(revoked_at=now)
+    new = add_key(reviving)
     changes["key_hint"] = (None, new.hint)
-    audit.record(event=AuditEvent.DEVICE_RE_ENROLLED, actor=actor, target=locked, changes=changes)
-    end_work(locked, "re_enrolled", actor)
-    return locked, new.key
+    audit.record(event=AuditEvent.DEVICE_RE_ENROLLED, actor=actor, target=reviving, changes=changes)
+    end_work(reviving, "re_enrolled", actor)
+    return reviving, new.key
 
 
 @transaction.atomic
@@ -169,21 +156,21 @@ def transfer_device(*, device: Device, site: Site, actor: User | None) -> Device
             site = lock_active_site(site)
         else:
             Site.objects.select_for_update(no_key=True).get(pk=place)
-    locked = lock_active_device(device, leaves=True)
-    old_site = locked.site
+    moving = lock_active_device(device, leaves=True)
+    old_site = moving.site
     with refuse_duplicates(
-        name=f"Site {site.site_id} has a device named {locked.name!r}; rename one of them."
+        name=f"Site {site.site_id} has a device named {moving.name!r}; rename one of them."
     ):
-        changes = update_row(locked, {"site": site})
+        changes = update_row(moving, {"site": site})
     if changes:
         audit.record(
             event=AuditEvent.DEVICE_TRANSFERRED,
             actor=actor,
-            target=locked,
+            target=moving,
             changes={"site": (old_site.site_id, site.site_id)},
         )
-        end_work(locked, "transferred", actor)
-    return locked
+        end_work(moving, "transferred", actor)
+    return moving
 
 
 @transaction.atomic
@@ -192,57 +179,6 @@ def set_maintenance(*, device: Device, until: datetime | None, actor: User | Non
 
     Raises DeviceRetiredError.
     """
-    locked = lock_active_device(device)
-    now = timezone.now()
-    if until is not None and until <= now:
-        until = None
-    was = locked.maintenance_until
-    if (was if was and was > now else None) == until:
-        return locked
-    settle(locked, now)
-    patience = pace.patience(pace.interval)
-    silent_at = locked.last_seen + patience if locked.last_seen else None
-    if silent_at and is_service_away(now, pace.interval):
-        silent_at = now + patience  # it had no chance to be heard
-    derived = derive_status(
-        last_seen=locked.last_seen,
-        silent_at=silent_at,
-        bad_checks=locked.bad_checks,
-        bad_checks_for_error=settings.BAD_CHECKS_FOR_ERROR,
-        error_message="",
-        maintenance_until=until,
-        now=now,
-    )
-    _store_status(locked, derived, now, maintenance_until=until)
-    audit.record(
-        event=AuditEvent.MAINTENANCE_STARTED if until else AuditEvent.MAINTENANCE_ENDED,
-        actor=actor,
-        target=locked,
-        changes={"maintenance_until": (was, until)},
-    )
-    return locked
-
-
-def _store_status(
-    device: Device, derived: DerivedStatus, now: datetime, *, maintenance_until: datetime | None
-) -> None:
-    old_status = DeviceStatus(device.status)
-    flips = derived.status != old_status
-    update_row(
-        device,
-        {
-            "maintenance_until": maintenance_until,
-            "status": derived.status,
-            "status_reason": derived.reason,
-            "status_since": now if flips else device.status_since,
-            "status_due_at": derived.due_at,
-        },
-    )
-    if flips:
-        StatusChange.objects.create(
-            device=device,
-            old_status=old_status,
-            new_status=derived.status,
-            reason=derived.reason,
-            at=now,
-        )
+    maintaining = lock_active_device(device)
+    locked.maintain([maintaining], until, actor, timezone.now())
+    return maintaining

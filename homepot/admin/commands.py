@@ -32,8 +32,8 @@ REFUSALS_TOLD = 5
 class Command:
     """`run(thing, actor, **fields)` does it, and may return a key to be shown this once.
 
-    `fields` are those of `form_class`. `run_many(things, pks, actor, **fields)` does it to those
-    of the queryset `things` that have these keys; without it they are taken one by one.
+    `fields` are those of `form_class`. `run_many(pks, actor, **fields)` does it to those with
+    these keys that the actor may see; without it they are taken one by one.
     """
 
     title: str
@@ -99,9 +99,12 @@ class CommandAdmin(ModelAdmin):
         )
 
     def ask_many(
-        self, request: HttpRequest, queryset: QuerySet, command: Command
+        self, request: HttpRequest, queryset: QuerySet, command: Command, back: str = ""
     ) -> HttpResponse | None:
-        """The same for many: those of `queryset`, or those that the page that asked was about."""
+        """The same for many: those of `queryset`, or those that the page that asked was about.
+
+        None: it is done, and messages say so. `back` is where the page leads, if not to the list.
+        """
         pks = self._chosen(request, queryset)
         if len(pks) > MOST_AT_ONCE:
             text = f"At most {MOST_AT_ONCE:,} at once: choose fewer of them by the filters."
@@ -109,7 +112,7 @@ class CommandAdmin(ModelAdmin):
             return None
         form = self._form(request, command, None)
         if "confirmed" in request.POST and (form is None or form.is_valid()):
-            return self._do_to_many(request, command, pks, form)
+            return self._do_to_many(request, command, pks, form, back)
         things = self.get_queryset(request).filter(pk__in=sorted(pks)[:NAMED]).order_by("pk")
         return self.confirmation(
             request,
@@ -121,7 +124,7 @@ class CommandAdmin(ModelAdmin):
             form=form,
             hidden=[("action", request.POST.get("action", "")), ("chosen", as_ranges(pks))],
             is_dangerous=command.is_dangerous,
-            back=request.get_full_path(),
+            back=back or request.get_full_path(),
         )
 
     def changelist_view(
@@ -170,13 +173,13 @@ class CommandAdmin(ModelAdmin):
         command: Command,
         pks: Sequence[int],
         form: CommandForm | None,
+        back: str,
     ) -> HttpResponse | None:
-        things = self.get_queryset(request)
         fields = _fields(form)
         if command.run_many is None:
-            tally = self._one_by_one(request, command, things, pks, fields)
+            tally = self._one_by_one(request, command, pks, fields)
         else:
-            tally = command.run_many(things, pks, request.user, **fields)
+            tally = command.run_many(pks, request.user, **fields)
         if tally.done:
             text = f"{command.done}: {self._counted(tally.done)}."
             self.message_user(request, text, messages.SUCCESS)
@@ -192,18 +195,18 @@ class CommandAdmin(ModelAdmin):
             means=command.key_means,
             keys="\n".join((f"{self.opts.model_name}_id,api_key", *lines)),
             is_file=True,
-            back=request.get_full_path(),
+            back=back or request.get_full_path(),
         )
 
     def _one_by_one(
         self,
         request: HttpRequest,
         command: Command,
-        things: QuerySet,
         pks: Sequence[int],
         fields: dict[str, Any],
     ) -> Tally:
         tally = Tally(asked=len(pks))
+        things = self.get_queryset(request)
         refused = 0
         for step in in_steps(pks):
             for thing in things.filter(pk__in=step).order_by("pk"):
