@@ -89,10 +89,11 @@ def check_in(
 
 def lifecycle_state_of(caller: Caller, now: datetime) -> str | None:
     """That of the device; None when `caller` gave no valid key of one."""
-    return _valid_keys(caller, now).values_list("device__lifecycle_state", flat=True).first()
+    return valid_keys(caller, now).values_list("device__lifecycle_state", flat=True).first()
 
 
-def _valid_keys(caller: Caller, now: datetime) -> QuerySet[DeviceCredential]:
+def valid_keys(caller: Caller, now: datetime) -> QuerySet[DeviceCredential]:
+    """The credential that `caller` gave, if it is one of its device and valid."""
     return DeviceCredential.objects.filter(
         Q(expires_at=None) | Q(expires_at__gt=now),
         key_digest=caller.key_digest,
@@ -263,7 +264,7 @@ def _check_in_on_sqlite(caller: Caller, report: Report | None, moment: Moment) -
     """The statement above, step by step, under SQLite's one write lock."""
     at = connection.ops.adapt_datetimefield_value
     credential = (
-        _valid_keys(caller, moment.now)
+        valid_keys(caller, moment.now)
         .select_related("device")
         .annotate(
             service_was_away=service_was_away(moment.now, pace.interval),

@@ -21,6 +21,16 @@ class DeviceNotSuspendedError(DomainError):
     code = "device_not_suspended"
 
 
+class DeviceMayNotSpeakError(DomainError):
+    """What every call of a device in this state is answered."""
+
+    code = "permission_denied"
+    status = 403
+
+    def __init__(self, lifecycle_state: str) -> None:
+        super().__init__(f"This device is {lifecycle_state}; it may not speak.")
+
+
 class UnknownSiteError(DomainError):
     code = "unknown_site"
     status = 404

@@ -21,6 +21,7 @@ from homepot.fields import UTCDateTimeField
 from homepot.models import MAX_INTEGER
 from homepot.text import MAX_TEXT_LENGTH
 
+MAX_DEVICE_ID_LENGTH = 100
 _time_field = UTCDateTimeField()
 
 
@@ -115,6 +116,15 @@ class FieldReader:
     def _refuse(self, name: str, message: str, instead: Any) -> Any:
         self.errors[name] = [message]
         return instead
+
+
+def read_device_id(data: Any) -> str:
+    """The `device_id` in `data`, "" when it is not told; raises ValidationError by field."""
+    reader = FieldReader(data)
+    # Longer ones are clipped to what is still too long, or they might be another's.
+    device_id = reader.text("device_id", MAX_DEVICE_ID_LENGTH + 1)
+    reader.finish()
+    return device_id
 
 
 def read_report(data: Any) -> Report:

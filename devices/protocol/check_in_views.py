@@ -19,17 +19,17 @@ from rest_framework import exceptions
 from accounts.keys import digest_of
 from devices.check_in import Caller, CheckedIn, check_in, lifecycle_state_of
 from devices.enums import SPEAKING
+from devices.errors import DeviceMayNotSpeakError
 from devices.metrics import CHECK_INS
 from devices.pace import pace
 from devices.protocol.authentication import (
     AUTHENTICATE,
     DEVICE_ID_HEADER,
     KEY_HEADER,
-    NOT_SPEAKING,
     UNKNOWN_DEVICE,
 )
-from devices.reports import FieldReader, Report
-from homepot.errors import plain_problem_response
+from devices.reports import Report, read_device_id
+from homepot.errors import DomainError, plain_problem_response
 from homepot.parsers import read_json
 from homepot.renderers import OPTIONS
 
@@ -56,7 +56,7 @@ def agent_view(handle: Callable[[HttpRequest, Caller], dict[str, Any]]) -> View:
                 if lifecycle_state not in SPEAKING:
                     raise _refusal(lifecycle_state) from None
                 raise
-        except (exceptions.APIException, DatabaseError, InterfaceError) as error:
+        except (exceptions.APIException, DomainError, DatabaseError, InterfaceError) as error:
             if isinstance(error, exceptions.AuthenticationFailed | exceptions.NotAuthenticated):
                 error.auth_header = AUTHENTICATE  # type: ignore[union-attr]
             return plain_problem_response(error)
@@ -84,19 +84,18 @@ def take_in_report(caller: Caller, report: Report | None) -> tuple[CheckedIn, di
     return taken, {"server_time": now, "next_check_in_seconds": round(told.total_seconds())}
 
 
-def _refusal(lifecycle_state: str | None) -> exceptions.APIException:
+def _refusal(lifecycle_state: str | None) -> Exception:
     """Why a device in this state may not speak; None: the caller is no device."""
     if lifecycle_state is None:
         return exceptions.AuthenticationFailed(UNKNOWN_DEVICE)
-    return exceptions.PermissionDenied(NOT_SPEAKING.format(lifecycle_state))
+    return DeviceMayNotSpeakError(lifecycle_state)
 
 
 @agent_view
 def heartbeat_view(request: HttpRequest, caller: Caller) -> dict[str, Any]:
     """POST /agent/heartbeat: shows that the device lives, and stores no check."""
     data = read_json(request)
-    own_id = FieldReader(data).text("device_id", 100)
-    if own_id and own_id != caller.device_id:
+    if (read_device_id(data) or caller.device_id) != caller.device_id:
         raise exceptions.PermissionDenied("A device speaks for itself only.")
     _, pace_answer = take_in_report(caller, None)
     return {

@@ -18,7 +18,7 @@ from devices.models import Device
 from devices.protocol import serializers
 from devices.protocol.authentication import DeviceAuthentication
 from devices.protocol.check_in_views import heartbeat_view
-from devices.reports import FieldReader, read_facts, read_telemetry
+from devices.reports import read_device_id, read_facts, read_telemetry
 from homepot.errors import PROBLEM_CONTENT_TYPE
 from homepot.parsers import MislabelledJSONParser, StrictJSONParser
 from homepot.schema import Problem
@@ -47,9 +47,9 @@ class AgentViewSet(StrictViewSet):
     def own_body(self, request: Request) -> Any:
         """The parsed body; raises PermissionDenied when it speaks for another device."""
         data = self.body(request)
-        if isinstance(data, dict):
-            own_id = FieldReader(data).text("device_id", 100)
-            if own_id and own_id != self.device.device_id:
+        for item in data if isinstance(data, list) else [data]:
+            own_id = self.device.device_id
+            if isinstance(item, dict) and (read_device_id(item) or own_id) != own_id:
                 raise PermissionDenied("A device speaks for itself only.")
         return data
 

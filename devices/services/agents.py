@@ -12,11 +12,12 @@ from rest_framework.exceptions import ValidationError
 from audit import services as audit
 from audit.enums import AuditEvent
 from devices.enums import SPEAKING, DeviceType, EventKind, LifecycleState, Permission
+from devices.errors import DeviceMayNotSpeakError
 from devices.metrics import BATCHED_CHECK_INS
 from devices.models import Device, DeviceEvent
 from devices.pace import pace
-from devices.reports import FieldReader, Report, read_report
-from devices.services.locks import lock_active_device
+from devices.reports import FieldReader, Report, read_device_id, read_report
+from devices.services.locks import lock_speaking_device
 from devices.status import is_service_away
 from devices.taking_in import Moment, take_in, take_in_many
 from homepot.bulk import insert_rows
@@ -35,7 +36,8 @@ def check_in_many(
     """Take in check-ins of `reporter`, and of its site's devices if it is an active gateway.
 
     Each of `entries` is a JSON object that `read` understands, with a `device_id` unless it is
-    about the reporter. Returns what was rejected, and why, by index.
+    about the reporter. Returns what was rejected, and why, by index. Raises
+    DeviceMayNotSpeakError.
     """
     rejected: dict[int, str] = {}
     read_entries: list[tuple[int, str, Report]] = []
@@ -43,7 +45,7 @@ def check_in_many(
     for index, entry in enumerate(entries):
         try:
             report = read(entry)
-            device_id = FieldReader(entry).text("device_id", 100) or reporter.device_id
+            device_id = read_device_id(entry) or reporter.device_id
             read_entries.append((index, device_id, report))
         except ValidationError as error:
             rejected[index] = _in_one_line(error)
@@ -67,6 +69,8 @@ def _take_in_read(
         .select_for_update(no_key=True)
     }
     reporter = locked[reporter.device_id]
+    if reporter.lifecycle_state not in SPEAKING:
+        raise DeviceMayNotSpeakError(reporter.lifecycle_state)
     is_gateway = (
         reporter.device_type == DeviceType.GATEWAY
         and reporter.lifecycle_state == LifecycleState.ACTIVE
@@ -103,10 +107,10 @@ def _take_in_read(
 def record_facts(*, device: Device, facts: Mapping[str, Any]) -> Device:
     """Keep what a device tells of its own make, which shows that it lives.
 
-    `facts` are columns of Device. Raises DeviceRetiredError.
+    `facts` are columns of Device. Raises DeviceMayNotSpeakError.
     """
     now = timezone.now()
-    locked = lock_active_device(device)
+    locked = lock_speaking_device(device)
     locked.lifecycle_state = LifecycleState.ACTIVE
     take_in(
         locked,
@@ -121,8 +125,11 @@ def record_facts(*, device: Device, facts: Mapping[str, Any]) -> Device:
 
 @transaction.atomic
 def grant_permissions(*, device: Device, permissions: Mapping[str, bool]) -> Device:
-    """Keep what a device allows us; names that we do not know are ignored."""
-    locked = lock_active_device(device)
+    """Keep what a device allows us; names that we do not know are ignored.
+
+    Raises DeviceMayNotSpeakError.
+    """
+    locked = lock_speaking_device(device)
     known = {name: granted for name, granted in permissions.items() if name in Permission.values}
     if changes := update_row(locked, {"permissions": {**locked.permissions, **known}}):
         audit.record(

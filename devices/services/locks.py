@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from devices.errors import DeviceRetiredError
+from devices.enums import SPEAKING
+from devices.errors import DeviceMayNotSpeakError, DeviceRetiredError
 from devices.models import Device
 
 
@@ -17,4 +18,12 @@ def lock_active_device(device: Device, *, leaves: bool = False) -> Device:
     locked = lock_device(device, leaves=leaves)
     if not locked.is_active:
         raise DeviceRetiredError(f"Device {device.device_id} is retired and cannot be changed.")
+    return locked
+
+
+def lock_speaking_device(device: Device) -> Device:
+    """Raises DeviceMayNotSpeakError when it was suspended or retired since it showed its key."""
+    locked = lock_device(device)
+    if locked.lifecycle_state not in SPEAKING:
+        raise DeviceMayNotSpeakError(locked.lifecycle_state)
     return locked

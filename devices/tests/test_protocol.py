@@ -9,7 +9,9 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from audit.models import AuditLog
+from devices import services
 from devices.enums import DeviceStatus, DeviceType, LifecycleState
+from devices.errors import DeviceMayNotSpeakError
 from devices.models import Device, DeviceEvent, HealthCheck, StatusChange
 from devices.tests.factories import make_credential, make_device
 from homepot.rates import Rate
@@ -173,6 +175,45 @@ def test_a_device_speaks_for_itself_only(path):
     assert answer.status_code == 403
     other.refresh_from_db()
     assert other.last_seen is None
+
+
+@pytest.mark.parametrize("device_id", [["x"], {}, True])
+def test_who_a_report_is_about_is_never_guessed(device_id):
+    device = make_device()
+    agent = client_of(device)
+    for path in ("heartbeat", "telemetry", "device-dna", "logs"):
+        answer = agent.post(f"/api/v1/agent/{path}", {"device_id": device_id})
+        assert (answer.status_code, list(answer.json()["errors"])) == (400, ["device_id"])
+    batch = {"check_ins": [{"device_id": device_id}, {"device_id": device.device_id + "x" * 100}]}
+    assert agent.post("/api/v1/agent/check-ins", batch).json()["accepted"] == 0
+    assert not HealthCheck.objects.exists()
+    assert not DeviceEvent.objects.exists()
+
+
+@pytest.mark.parametrize("path", ["telemetry", "logs"])
+def test_lists_that_speak_for_another_device_are_refused_whole(path):
+    site = make_site()
+    gateway = make_device(site=site, device_type=DeviceType.GATEWAY)
+    for agent in (client_of(gateway), client_of(make_device(site=site))):
+        samples = [{"cpu_usage": 1}, {"device_id": make_device(site=site).device_id}]
+        assert agent.post(f"/api/v1/agent/{path}", samples).status_code == 403
+    assert not HealthCheck.objects.exists()
+    assert not DeviceEvent.objects.exists()
+
+
+def test_a_call_under_way_does_not_bring_a_suspended_device_back():
+    device = make_device()
+    services.suspend_device(device=Device.objects.get(pk=device.pk), actor=None)
+    for call in (
+        partial(services.record_facts, facts={"firmware_version": "2"}),
+        partial(services.grant_permissions, permissions={"root_access": True}),
+    ):
+        with pytest.raises(DeviceMayNotSpeakError):
+            call(device=device)
+    with pytest.raises(DeviceMayNotSpeakError):
+        services.check_in_many(reporter=device, entries=[{}])
+    device.refresh_from_db()
+    assert (device.lifecycle_state, device.last_seen) == (LifecycleState.SUSPENDED, None)
 
 
 # Batches
