@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 from django.db import connection, models
+from django.db.models.expressions import RawSQL
 
 
 def insert_rows(
@@ -71,6 +72,16 @@ def find_stored(
         cursor.execute(sql, [_as_json(fields, keys)])
         first = 1 if connection.vendor == "postgresql" else 0
         return [position - first for (position,) in cursor.fetchall()]
+
+
+def any_of(values: Sequence[int] | Sequence[str]) -> RawSQL:
+    """For `filter(pk__in=any_of(pks))`: as many values as there may be, in one parameter."""
+    if connection.vendor == "postgresql":
+        kind = "text" if values and isinstance(values[0], str) else "bigint"
+        sql = f"SELECT value::{kind} FROM jsonb_array_elements_text(%s::jsonb) AS value"  # noqa: S608
+    else:
+        sql = "SELECT value FROM json_each(%s)"
+    return RawSQL(sql, [orjson.dumps(values).decode()])  # noqa: S611
 
 
 def _quoted(name: str) -> str:

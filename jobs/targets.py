@@ -6,13 +6,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Case, Count, Q, QuerySet, Value, When
+from django.db.models import (
+    BigIntegerField,
+    Case,
+    Count,
+    F,
+    Q,
+    QuerySet,
+    Sum,
+    Value,
+    When,
+)
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from devices.enums import DeviceType, LifecycleState
 from devices.filters import DeviceFilter
 from devices.models import Device
 from devices.querysets import DeviceQuerySet
+from homepot.bulk import any_of
 from jobs.enums import NEEDED_PERMISSION
 from jobs.errors import NoTargetError
 from sites.models import Site
@@ -28,7 +40,10 @@ NAMED_AT_MOST = 10
 
 @dataclass(frozen=True)
 class Target:
-    """What was asked for. Without anything it is every device that the caller may know of."""
+    """What was asked for. Without anything it is every device that the caller may know of.
+
+    `chosen` is how many were picked from a list, which are then given beside it.
+    """
 
     site: Site | None = None
     device: Device | None = None
@@ -36,6 +51,7 @@ class Target:
     device_ids: Sequence[str] | None = None
     # Query parameters of the list of devices, and `site_ids`.
     filter: Mapping[str, Any] = field(default_factory=dict)
+    chosen: int = 0
 
     def devices(self, user: Any) -> DeviceQuerySet:
         """The active devices that are meant, of those that `user` may know of (None: of all).
@@ -50,8 +66,9 @@ class Target:
             _refuse_inactive(known.filter(pk=self.device.pk))
             return active.filter(pk=self.device.pk)
         if self.device_ids is not None:
-            _refuse_inactive(known.filter(device_id__in=self.device_ids))
-            return active.filter(device_id__in=self.device_ids)
+            named = any_of(list(self.device_ids))
+            _refuse_inactive(known.filter(device_id__in=named))
+            return active.filter(device_id__in=named)
         if device_type := SEGMENTS.get(self.segment):
             active = active.filter(device_type=device_type)
         return _filtered(active, self.filter) if self.filter else active
@@ -64,6 +81,7 @@ class Target:
             "segment": self.segment,
             "device_ids": self.device_ids and list(self.device_ids),
             "filter": dict(self.filter),
+            "chosen": self.chosen,
         }
         return {name: value for name, value in chosen.items() if value}
 
@@ -104,9 +122,13 @@ def lacks_permission(action: str) -> Case | Value:
 
 @dataclass(frozen=True)
 class Preview:
-    """What a job would do. `first` are some of the devices, by name."""
+    """What a job would do. `first` are some of the devices, by name.
+
+    `fingerprint` differs when other devices are meant.
+    """
 
     total: int
+    fingerprint: int
     lacking_permission: int
     sites: int
     first: list[Device]
@@ -119,6 +141,7 @@ def preview(devices: DeviceQuerySet, action: str, *, first: int = 20) -> Preview
         .annotate(lacks=lacks_permission(action))
         .aggregate(
             total=Count("pk"),
+            fingerprint=Coalesce(Sum(F("pk") * F("pk")), 0, output_field=BigIntegerField()),
             lacking_permission=Count("pk", filter=Q(lacks=True)),
             sites=Count("site", distinct=True),
         )

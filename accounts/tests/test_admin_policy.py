@@ -25,8 +25,8 @@ from devices.tests.factories import (
     make_health_check,
     make_status_change,
 )
-from jobs.models import Job
-from jobs.tests.factories import make_job
+from jobs.models import Job, JobExecution
+from jobs.tests.factories import order_job
 from sites.models import Site
 
 pytestmark = pytest.mark.django_db
@@ -83,7 +83,13 @@ MODELS: dict[str, dict[str, Any]] = {
     "devices/healthcheck": pages(VIEW),
     "devices/statuschange": pages(VIEW),
     "devices/deviceevent": pages(VIEW),
-    "jobs/job": pages(VIEW, history=VIEW),
+    "jobs/job": {
+        **pages(VIEW, add=OPERATE, history=VIEW),
+        "{pk}/cancel/": OPERATE,
+        "{pk}/retry/": OPERATE,
+        "{pk}/again/": OPERATE,
+    },
+    "jobs/jobexecution": pages(VIEW),
 }
 PAGES: dict[str, Any] = {
     "": STAFF,
@@ -130,20 +136,21 @@ CALLERS = ("anonymous", "none", "viewer", "operator", "scoped operator", "admin"
 def things() -> dict[str, Any]:
     """One of each thing that a page can be about, all at one site."""
     device = make_health_check(device=make_device()).device
-    make_job(site=device.site)
+    order_job(device)
     audit.record(event=AuditEvent.DEVICE_UPDATED, actor=None, target=device)
     return {
         "accounts/user": make_user().pk,
         "axes/accessattempt": AccessAttempt.objects.create(
             username="ann", failures_since_start=1
         ).pk,
-        "audit/auditlog": AuditLog.objects.get().pk,
+        "audit/auditlog": AuditLog.objects.order_by("pk").first().pk,
         "sites/site": Site.objects.get().pk,
         "devices/device": Device.objects.get().pk,
         "devices/healthcheck": HealthCheck.objects.get().pk,
         "devices/statuschange": make_status_change(device).pk,
         "devices/deviceevent": make_event(device).pk,
         "jobs/job": Job.objects.get().pk,
+        "jobs/jobexecution": JobExecution.objects.get().pk,
     }
 
 

@@ -485,6 +485,11 @@ PAGES: dict[str, Asked] = {
 }
 # Their tests need what other apps make of wrong passwords.
 TESTED_ELSEWHERE = {"release_selected axes.accessattempt"}
+# Their pages are not the admin's usual ones: see jobs/tests/test_admin.py.
+TESTED_ELSEWHERE |= {
+    f"{name} jobs.job" for name in ("add", "cancel", "cancel_selected", "retry", "again")
+}
+TESTED_ELSEWHERE |= {"order_for_selected devices.device"}
 
 
 def admin_request() -> HttpRequest:

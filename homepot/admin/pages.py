@@ -88,6 +88,13 @@ class ModelAdmin(unfold_admin.ModelAdmin, OwnTransactions):
     def describe_rows(self, rows: list[Any]) -> None:
         """Add to the rows of a page what its columns show of other tables."""
 
+    def _get_base_actions(self) -> Any:
+        added: Any = super()
+        return [
+            *added._get_base_actions(),
+            *(self.get_action(action) for action in sections.actions(self.opts.label_lower)),
+        ]
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return ChangeList
 

@@ -54,6 +54,7 @@ class ShownSection:
 
 _sections: defaultdict[str, list[Section]] = defaultdict(list)
 _buttons: defaultdict[str, list[Button]] = defaultdict(list)
+_actions: defaultdict[str, list[Callable[..., Any]]] = defaultdict(list)
 
 
 def add(page: str, section: Section) -> None:
@@ -64,6 +65,16 @@ def add(page: str, section: Section) -> None:
 def add_button(page: str, button: Button) -> None:
     """Offer `button` on the pages of the model `page`."""
     _buttons[page].append(button)
+
+
+def add_action(page: str, action: Callable[..., Any]) -> None:
+    """Offer `action`, made with `admin.action`, on the list of the model `page`."""
+    _actions[page].append(action)
+
+
+def actions(page: str) -> list[Callable[..., Any]]:
+    """What apps further up do to the rows of a list."""
+    return _actions[page]
 
 
 def shown(page: str, request: HttpRequest, thing: Any) -> Iterator[ShownSection]:

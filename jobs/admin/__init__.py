@@ -1,0 +1,7 @@
+"""Staff pages of jobs and their executions."""
+
+from __future__ import annotations
+
+from jobs.admin import about, execution, job
+
+__all__ = ["about", "execution", "job"]
