@@ -32,8 +32,8 @@ pytestmark = pytest.mark.django_db
 
 NOW = datetime(2026, 3, 4, 15, 30, tzinfo=UTC)
 SCRIPT = "<script>alert(1)</script>"
-DEVICE_STATEMENTS = 11
-SITE_STATEMENTS = 7
+DEVICE_STATEMENTS = 12
+SITE_STATEMENTS = 8
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +87,7 @@ def test_device_page_takes_constant_statements(staff, rows, count_statements):
     fill(device, rows)
     # 1. session, 2. account, 3. the device and its site, 4. its newest changes, 5. its changes and
     # 6. its sums in the time shown, 7. checks, 8. the last event about its configuration, 9. keys,
-    # 10. events, 11. its part of the audit log
+    # 10. events, 11. its part of the audit log, 12. its jobs
     with count_statements(DEVICE_STATEMENTS):
         page = browser.get(device_page(device))
     assert page.status_code == 200
@@ -99,7 +99,7 @@ def test_site_page_takes_constant_statements(staff, rows, count_statements):
     for _ in range(rows):
         make_status_change(make_device(site=site))
     # 1. session, 2. account, 3. the site, 4. its devices by status, 5. its sums, 6. its devices,
-    # 7. their changes
+    # 7. their changes, 8. its jobs
     with count_statements(SITE_STATEMENTS):
         page = browser.get(site_page(site))
     assert page.status_code == 200

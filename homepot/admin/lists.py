@@ -91,7 +91,7 @@ class ChangeList(UnfoldChangeList):
         names = self.opts.verbose_name if self.result_count == 1 else self.opts.verbose_name_plural
         if not self.is_counted:
             return f"{self.result_count:,} {names} on this page"
-        if self.result_count > self.model_admin.count_at_most:
+        if 0 < self.model_admin.count_at_most < self.result_count:
             return f"more than {self.model_admin.count_at_most:,} {names}"
         return f"{self.result_count:,} {names}"
 

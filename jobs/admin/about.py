@@ -14,15 +14,15 @@ from django.utils.http import urlencode
 from accounts.policy import Action, may
 from devices.enums import LifecycleState
 from devices.models import Device
-from homepot.admin import list_url, sections
+from homepot.admin import NOTHING, list_url, moment_text, page_link, sections, two_lines
 from homepot.admin.commands import MOST_AT_ONCE
 from jobs.admin.labels import progress_bar, status_label
 from jobs.admin.ordering import Choice, order_page
 from jobs.models import Job, JobExecution
-from jobs.open_work import site_work
 from sites.models import Site
 
-SHOWN = 10
+NEWEST = 8
+TEXT_LENGTH = 160
 
 
 def _order_url(request: HttpRequest, **place: int) -> str | None:
@@ -54,60 +54,74 @@ def order_for_selected(
     return order_page(job_admin, request, Choice(pks=pks))
 
 
-def executions_of_device(request: HttpRequest, device: Device) -> dict[str, Any]:
-    """One statement."""
-    executions: QuerySet[Any] = (
+def work_of_device(request: HttpRequest, device: Device) -> dict[str, Any]:
+    """1. what it was told to do last."""
+    now = timezone.now()
+    newest: QuerySet[Any] = (
         JobExecution.objects.filter(device=device)
-        .with_status(timezone.now())
+        .with_status(now)
         .select_related("job")
         .defer("result", "job__payload", "job__target", "job__result")
-        .order_by("-created_at", "-pk")[: SHOWN + 1]
+        .order_by("-created_at", "-pk")[:NEWEST]
     )
-    rows = [
-        {
-            "execution": execution,
-            "url": reverse("admin:jobs_jobexecution_change", args=[execution.pk]),
-            "status": status_label(execution.current_status),
-        }
-        for execution in executions
-    ]
     return {
-        "rows": rows[:SHOWN],
-        "all_url": list_url("jobs_jobexecution", device__id__exact=device.pk),
-        "has_more": len(rows) > SHOWN,
+        "headings": ("When", "Job", "Status", "Error"),
+        "rows": [
+            (
+                moment_text(row.created_at, now),
+                two_lines(
+                    page_link("jobs_jobexecution", row.pk, row.job.get_action_display()),
+                    row.job.description[:TEXT_LENGTH],
+                ),
+                status_label(row.current_status),
+                told(row),
+            )
+            for row in newest
+        ],
+        "empty": "It was never told to do anything.",
+        "all": list_url("jobs_jobexecution", device__id__exact=device.pk),
     }
 
 
-def jobs_of_site(request: HttpRequest, site: Site) -> dict[str, Any]:
-    """Two statements."""
-    jobs = (
+def work_of_site(request: HttpRequest, site: Site) -> dict[str, Any]:
+    """1. the newest jobs for it."""
+    now = timezone.now()
+    newest = (
         Job.objects.filter(site=site)
-        .select_related("device", "created_by")
+        .select_related("created_by")
         .defer("payload", "target", "result")
-        .order_by("-created_at", "-pk")[: SHOWN + 1]
+        .order_by("-created_at", "-pk")[:NEWEST]
     )
-    rows = [
-        {
-            "job": job,
-            "url": reverse("admin:jobs_job_change", args=[job.pk]),
-            "status": status_label(job.status),
-            "progress": progress_bar(job),
-        }
-        for job in jobs
-    ]
     return {
-        "rows": rows[:SHOWN],
-        "work": site_work(site, timezone.now()),
-        "all_url": list_url("jobs_job", site__id__exact=site.pk),
-        "has_more": len(rows) > SHOWN,
+        "headings": ("When", "Job", "Status", "Progress", "Who"),
+        "rows": [
+            (
+                moment_text(row.created_at, now),
+                two_lines(
+                    page_link("jobs_job", row.pk, row.get_action_display()),
+                    row.description[:TEXT_LENGTH],
+                ),
+                status_label(row.status),
+                progress_bar(row),
+                row.created_by or "-",
+            )
+            for row in newest
+        ],
+        "empty": "Nothing was ordered for this site alone yet.",
+        "all": list_url("jobs_job", site__id__exact=site.pk),
     }
+
+
+def told(execution: JobExecution) -> str:
+    """What an execution says of its failure."""
+    if not (execution.error_code or execution.error_message):
+        return NOTHING
+    return two_lines(execution.error_code or "Failed", execution.error_message[:TEXT_LENGTH])
 
 
 sections.add_button("devices.device", sections.Button("New job", "send", _order_for_device))
 sections.add_button("sites.site", sections.Button("New job", "send", _order_for_site))
 sections.add_action("devices.device", order_for_selected)
-sections.add(
-    "devices.device",
-    sections.Section("Jobs", "jobs/admin/executions_of_device.html", executions_of_device),
-)
-sections.add("sites.site", sections.Section("Jobs", "jobs/admin/jobs_of_site.html", jobs_of_site))
+TABLE = "homepot/admin/table_section.html"
+sections.add("devices.device", sections.Section("Jobs", TABLE, work_of_device))
+sections.add("sites.site", sections.Section("Jobs", TABLE, work_of_site))

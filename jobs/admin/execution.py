@@ -14,7 +14,6 @@ from unfold.decorators import display
 
 from devices.admin.about_devices import AboutDevicesAdmin
 from homepot.admin import (
-    NOTHING,
     DateRangeFilter,
     RelatedFilter,
     json_text,
@@ -23,11 +22,10 @@ from homepot.admin import (
     time_text,
     two_lines,
 )
+from jobs.admin.about import told
 from jobs.admin.labels import priority_label, status_label
 from jobs.enums import ExecutionStatus
 from jobs.models import JobExecution
-
-MESSAGE_LENGTH = 120
 
 
 class StatusFilter(MultipleDropdownFilter):
@@ -97,14 +95,12 @@ class JobExecutionAdmin(AboutDevicesAdmin):
 
     @display(description="Error")
     def why(self, execution: JobExecution) -> str:
-        if not (execution.error_code or execution.error_message):
-            return NOTHING
-        return two_lines(execution.error_code or "Failed", execution.error_message[:MESSAGE_LENGTH])
+        return told(execution)
 
     @display(description="Error")
     def why_in_full(self, execution: JobExecution) -> str:
-        if not (execution.error_code or execution.error_message):
-            return NOTHING
+        if not execution.error_message:
+            return told(execution)
         return two_lines(execution.error_code or "Failed", execution.error_message)
 
     @display(description="What the device answered")

@@ -6,10 +6,9 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter, ChoicesDropdownFilter
 from unfold.decorators import action, display
@@ -17,20 +16,18 @@ from unfold.enums import ActionVariant
 
 from accounts.models import User
 from homepot.admin import (
-    NOTHING,
     Command,
     CommandAdmin,
     DateRangeFilter,
     RelatedFilter,
     json_text,
-    list_link,
     once,
     time_text,
 )
 from jobs import services
 from jobs.admin.labels import priority_label, progress_bar, status_label
 from jobs.admin.ordering import choice_like, choice_of, order_page
-from jobs.enums import ExecutionStatus, JobAction
+from jobs.enums import JobAction
 from jobs.models import Job
 
 
@@ -67,6 +64,7 @@ RETRY = Command(
 
 @admin.register(Job)
 class JobAdmin(CommandAdmin):
+    has_sections = True
     actions = ("cancel_selected",)
     actions_detail = ("cancel", "retry", "again")
     commands = {"cancel": CANCEL, "retry": RETRY}
@@ -101,10 +99,7 @@ class JobAdmin(CommandAdmin):
     empty_means = "A job is something that devices are told to do."
     sortable_by = ("created",)
     fieldsets = (
-        (None, {"fields": ("status_name", "progress", "failures", "error_message")}),
-        ("What", {"fields": (("action", "priority_name"), "description", "created_by", "job_id")}),
-        ("Where", {"fields": (("site", "device"), ("segment", "selection"))}),
-        ("Work", {"fields": ("payload_text", "config_url", "config_version", "retry_of")}),
+        (None, {"fields": ("job_id", "selection", "payload_text", "config_url", "retry_of")}),
         (
             "Limits",
             {
@@ -195,28 +190,6 @@ class JobAdmin(CommandAdmin):
     @once
     def progress(self, job: Job) -> str:
         return progress_bar(job)
-
-    @display(description="Failures")
-    @once
-    def failures(self, job: Job) -> str:
-        """By error code, while it runs too; each leads to its executions."""
-        if not job.failed:
-            return NOTHING
-        counted = (
-            job.executions.filter(status=ExecutionStatus.FAILED)
-            .order_by("error_code")
-            .values_list("error_code")
-            .annotate(count=Count("pk"))
-        )
-        lines = (
-            (list_link("jobs_jobexecution", code or "unspecified", **of), f"{count:,}")
-            for code, count in counted
-            for of in [{"job__id__exact": job.pk, "status": "failed", "error_code": code}]
-        )
-        return format_html(
-            '<table class="homepot-table">{}</table>',
-            format_html_join("", "<tr><td>{}</td><td>{}</td></tr>", lines),
-        )
 
     @display(description="Selection")
     def selection(self, job: Job) -> str:

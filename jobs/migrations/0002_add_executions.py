@@ -42,6 +42,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'db_table': 'job_executions',
+                'verbose_name': 'execution',
                 'ordering': ['-created_at', '-id'],
             },
         ),

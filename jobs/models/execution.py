@@ -52,6 +52,7 @@ class JobExecution(TimestampedModel):
 
     class Meta:
         db_table = "job_executions"
+        verbose_name = "execution"
         ordering = ["-created_at", "-id"]
         constraints = [
             models.CheckConstraint(
