@@ -105,6 +105,7 @@ def _postgresql_options(url: str, *, pool: dict[str, int] | None) -> dict[str, A
         if "ssl" in query:  # asyncpg's word
             query["sslmode"] = query.pop("ssl")
         socket_host = query.pop("host", "")
+        behind_pgbouncer = query.pop("pgbouncer", "").lower() == "true"
         plain_url = urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(query), ""))
         options: dict[str, Any] = dict(dj_database_url.parse(plain_url, engine=POSTGRESQL_ENGINE))
     except ValueError:  # its words may quote the URL
@@ -129,12 +130,24 @@ def _postgresql_options(url: str, *, pool: dict[str, int] | None) -> dict[str, A
         "options": " ".join(f"-c {name}={value}" for name, value in server_settings.items()),
         "application_name": "homepot",
         "server_side_binding": True,
-        "prepare_threshold": PREPARE_THRESHOLD,
+        "prepare_threshold": None if behind_pgbouncer else PREPARE_THRESHOLD,
         **options.get("OPTIONS", {}),
     }
+    if behind_pgbouncer:
+        _share_sessions(options)
     if pool:
         options["OPTIONS"]["pool"] = {**pool, "timeout": POOL_WAIT_SECONDS}
     return options
+
+
+def _share_sessions(options: dict[str, Any]) -> None:
+    """Leave out what needs a session of one's own: PgBouncer gives one for a transaction only.
+
+    It refuses settings at the start; the role in the database has to bring the limits. Prepared
+    statements are for versions that follow them, by `prepare_threshold` in the URL.
+    """
+    del options["OPTIONS"]["options"]
+    options["DISABLE_SERVER_SIDE_CURSORS"] = True
 
 
 def describe_database(options: dict[str, Any]) -> str:

@@ -122,6 +122,16 @@ def test_web_process_shares_a_pool_and_limits_statements():
     assert "-c statement_timeout=15000" in options["options"]
 
 
+@pytest.mark.parametrize(("query", "threshold"), [("", None), ("&prepare_threshold=3", 3)])
+def test_pgbouncer_is_asked_for_nothing_that_outlives_a_transaction(query, threshold):
+    options = options_of(
+        f"postgresql://till@bouncer:6432/homepot?pgbouncer=true{query}", is_web_process=True
+    )
+    assert options["DISABLE_SERVER_SIDE_CURSORS"]
+    assert options["OPTIONS"]["prepare_threshold"] == threshold
+    assert not {"options", "pgbouncer"} & options["OPTIONS"].keys()
+
+
 def test_command_has_one_connection_and_takes_its_time():
     options = options_of("postgresql://till@db/homepot")["OPTIONS"]
     assert "pool" not in options
