@@ -10,7 +10,7 @@ from pathlib import Path
 from homepot.testing.guides import ROOT
 
 LEFT_OUT = shutil.ignore_patterns(
-    ".git", ".venv", ".env", ".*_cache", "data", "backups", "staticfiles", "__pycache__", "docs"
+    ".git", ".venv", ".env", ".*_cache", "data", "staticfiles", "__pycache__", "docs"
 )
 
 
