@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from urllib.parse import quote, urlencode
 
 from django.conf import settings
@@ -36,15 +36,15 @@ def database_url() -> str:
 
 
 @contextmanager
-def manage(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """Run `manage.py` with `arguments` beside the test.
+def python(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """Run Python with `arguments` beside the test.
 
     It and what it started are killed when the block ends. What it says is in `stderr`.
     """
     process = subprocess.Popen(
-        [sys.executable, "manage.py", *arguments],
+        [sys.executable, *arguments],
         cwd=settings.BASE_DIR,
-        env=os.environ | {"DATABASE__URL": database_url()} | environment,
+        env=os.environ | environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -56,6 +56,12 @@ def manage(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[str
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+
+
+def manage(*arguments: str, **environment: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    """Run `manage.py` with `arguments` beside the test, as `python` does."""
+    environment = {"DATABASE__URL": database_url()} | environment
+    return python("manage.py", *arguments, **environment)
 
 
 def wait_until(
