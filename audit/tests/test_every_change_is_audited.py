@@ -626,6 +626,8 @@ COMMANDS: dict[str, Run | None] = {
     # What its sweeps change has a history of its own.
     "run_worker": None,
     "serve": None,
+    # Registers many devices, or gives them keys: each is told of.
+    "simulate_fleet": None,
 }
 # Commands of this project, and the one of Django's that goes through our manager.
 OWN_APPS = {"homepot", "accounts", "audit", "sites", "devices", "jobs"}
