@@ -333,18 +333,18 @@ ALTER ROLE :"role" LOGIN $3 PASSWORD :'verifier';
 END
 }
 
+variable=DATABASE__URL
+[ -z "$runtime" ] || variable=DATABASE__OWNER_URL
+# The owner first: until now its password may stand in the variable that the other one takes over.
+verifier=$(keep_account "$variable" "$owner" "$password_file")
+set_role "$owner" "$verifier" "$createdb"
 if [ "$runtime" ]; then
     verifier=$(
         export HOMEPOT_DB_PASSWORD="${HOMEPOT_DB_RUNTIME_PASSWORD:-}"
         keep_account DATABASE__URL "$runtime" "$runtime_password_file"
     )
     set_role "$runtime" "$verifier" ""
-    variable=DATABASE__OWNER_URL
-else
-    variable=DATABASE__URL
 fi
-verifier=$(keep_account "$variable" "$owner" "$password_file")
-set_role "$owner" "$verifier" "$createdb"
 
 # The database
 
