@@ -30,6 +30,7 @@ from homepot.transfer.digest import table_digests
 
 # A service that lives beats more often.
 QUIET_BEATS = 3
+POLL_SECONDS = 0.5
 
 
 def check_fits(backup: Backup, options: dict[str, Any]) -> None:
@@ -47,12 +48,17 @@ def check_fits(backup: Backup, options: dict[str, Any]) -> None:
         )
 
 
+def is_missing(options: dict[str, Any]) -> bool:
+    """Whether connecting would make a new file of SQLite's."""
+    return options["ENGINE"] == SQLITE_ENGINE and not Path(options["NAME"]).exists()
+
+
 def is_in_use(options: dict[str, Any]) -> bool:
     """Whether the database holds rows that somebody would miss.
 
     Raises BackupError when its tables are another program's.
     """
-    if options["ENGINE"] == SQLITE_ENGINE and not Path(options["NAME"]).exists():
+    if is_missing(options):
         return False
     with connected(options) as connection:
         state = read_state(connection)
@@ -70,9 +76,9 @@ def restore(backup: Backup, options: dict[str, Any]) -> State:
     Raises BackupError with nothing changed.
     """
     check_fits(backup, options)
+    require_quiet(options)
     if options["ENGINE"] != SQLITE_ENGINE:
         with connected(options) as connection, limited_by_nothing(connection):
-            refuse_while_alive(connection)
             with transaction.atomic(using=connection.alias):
                 replaced = own_tables(connection, read_state(connection))
                 postgresql.load(
@@ -86,9 +92,6 @@ def restore(backup: Backup, options: dict[str, Any]) -> State:
                 cursor.execute("ANALYZE")  # the planner knows nothing of new tables
             return state
     database = Path(options["NAME"])
-    if database.exists():
-        with connected(options) as connection:
-            refuse_while_alive(connection)
     with sqlite.new_file(backup.data, database) as path:
         with connected(options | {"NAME": str(path)}) as connection:
             state = require_equal(backup, connection)
@@ -121,20 +124,24 @@ def limited_by_nothing(connection: Any) -> Iterator[None]:
         yield
 
 
-def refuse_while_alive(connection: Any) -> None:
+def require_quiet(options: dict[str, Any]) -> None:
     """Raise BackupError when a service works on the database; may take seconds to be sure."""
-    if connection.vendor == "postgresql" and (names := postgresql.other_sessions(connection)):
-        raise BackupError(
-            f"The database is in use by {', '.join(names)}: stop the service and its workers first."
-        )
-    if ServicePulse._meta.db_table not in connection.introspection.table_names():
+    if is_missing(options):
         return
-    quiet = timedelta(seconds=QUIET_BEATS * settings.PULSE_SECONDS)
-    pulses = ServicePulse.objects.using(connection.alias).values_list("beat_at", flat=True)
-    last_beat = pulses.first()
-    if last_beat is None or last_beat < timezone.now() - quiet:
-        return
-    # It may have been stopped a moment ago.
-    time.sleep(quiet.total_seconds())
-    if pulses.first() != last_beat:
-        raise BackupError("The service is running on it: stop it and its workers first.")
+    with connected(options) as connection:
+        if connection.vendor == "postgresql" and (names := postgresql.other_sessions(connection)):
+            raise BackupError(
+                f"The database is in use by {', '.join(names)}: stop the service and its workers "
+                "first."
+            )
+        if ServicePulse._meta.db_table not in connection.introspection.table_names():
+            return
+        quiet = timedelta(seconds=QUIET_BEATS * settings.PULSE_SECONDS)
+        pulses = ServicePulse.objects.using(connection.alias).values_list("beat_at", flat=True)
+        last_beat = pulses.first()
+        deadline = time.monotonic() + quiet.total_seconds()
+        # A service that was stopped a moment ago does not beat again.
+        while last_beat and last_beat > timezone.now() - quiet and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+            if pulses.first() != last_beat:
+                raise BackupError("The service is running on it: stop it and its workers first.")

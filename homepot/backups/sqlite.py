@@ -60,7 +60,11 @@ def check_space(folder: Path, size: int) -> None:
 def new_file(data: Path, database: Path) -> Iterator[Path]:
     """A copy of `data` beside `database`, which `put_in_place` may move; removed otherwise."""
     check_space(database.parent, data.stat().st_size)
-    path = database.with_name(f".{database.name}.restoring-{os.getpid()}")
+    path = database.with_name(f".{database.name}.restoring")
+    if path.exists():
+        raise BackupError(
+            f"{path} is there: a restore is under way, or one was killed. Delete it if it was."
+        )
     owner = (database if database.exists() else database.parent).stat()
     try:
         with data.open("rb") as source, open(path, "xb", opener=_private) as file:

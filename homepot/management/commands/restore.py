@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from homepot.backups.errors import BackupError
 from homepot.backups.files import prune, read_backup
 from homepot.backups.making import BEFORE_RESTORE, make_backup
-from homepot.backups.restoring import check_fits, is_in_use, restore
+from homepot.backups.restoring import check_fits, is_in_use, require_quiet, restore
 from homepot.database import describe_database
 from homepot.transfer.databases import options_of
 
@@ -53,6 +53,8 @@ class Command(BaseCommand):
                         "--replace, or name an empty database with --into."
                     )
                 self.confirm(Path(target["NAME"]).name, described)
+                self.stdout.write("Making sure that no service is running.")
+                require_quiet(target)
                 if not options["no_backup"]:
                     self.back_up(target)
             state = restore(backup, target)
