@@ -153,15 +153,14 @@ install_hint() { # server or client
 }
 
 start_hint() {
-    case $(uname -s) in
-        Darwin) echo "brew services start postgresql@17" ;;
-        *)
-            if command -v pg_lsclusters >/dev/null; then
-                echo "sudo systemctl start postgresql (pg_lsclusters lists servers and ports)"
-            else
-                echo "sudo systemctl start postgresql"
-            fi
-            ;;
+    cluster=''
+    if command -v pg_lsclusters >/dev/null; then # Debian's, with the version and name it has
+        cluster=$(pg_lsclusters --no-header | awk -v "port=$port" '$3 == port { print $1, $2 }')
+    fi
+    case "$cluster $(uname -s)" in
+        *Darwin) echo "brew services start postgresql@17" ;;
+        ' '*) echo "sudo systemctl start postgresql" ;;
+        *) echo "sudo pg_ctlcluster $cluster start" ;;
     esac
 }
 

@@ -27,7 +27,7 @@ class State:
 
 
 def read_state(connection: Any) -> State:
-    """Raises BackupError through nothing: a database without tables has an empty state."""
+    """The state of any database: one without tables has no migrations."""
     loader = MigrationLoader(connection)
     applied = [key for key in loader.applied_migrations if key in loader.graph.nodes]
     registry = loader.project_state(applied).apps if applied else None

@@ -23,6 +23,9 @@ from django.conf import settings
 from django.db import connection
 from psycopg import sql
 
+from homepot.tests.installations import Installation
+from homepot.transfer.databases import options_of
+
 COMMAND_SECONDS = 60
 START_SECONDS = 30
 SETTLE_SECONDS = 0.5
@@ -188,3 +191,31 @@ def migrated_database_url(migrated_template_url: str, tmp_path: Path) -> Iterato
     """A database of this run's engine, with tables and no rows, that nobody else uses."""
     with new_database(tmp_path, copy_of=migrated_template_url) as url:
         yield url
+
+
+@pytest.fixture
+def installation(migrated_database_url: str, tmp_path: Path, settings: Any) -> Installation:
+    """A database with a few rows, which commands take for the one of the settings."""
+    settings.BACKUP_FOLDER = tmp_path / "backups"
+    # Nobody waits long to see that no service is there.
+    settings.PULSE_SECONDS = 0.02
+    found = Installation(migrated_database_url, settings.BACKUP_FOLDER)
+    settings.OWNER_DATABASE = found.options
+    return found
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[dict[str, Any]]:
+    """Options of a database without tables."""
+    with new_database(tmp_path) as url:
+        yield options_of(url)
+
+
+@pytest.fixture
+def type_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """`type_in("homepot.db")` answers what a command asks."""
+
+    def answer(text: str) -> None:
+        monkeypatch.setattr("builtins.input", lambda: text)
+
+    return answer
