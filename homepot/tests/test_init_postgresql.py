@@ -157,7 +157,7 @@ def test_database_is_dropped_when_its_name_was_typed_only(script):
         (["--name", "é" * 32], "longer than 63 bytes"),
         (["--user", "one", "--runtime-user", "one"], "are two roles"),
         (["--admin-user", "nobody_here"], '"nobody_here"'),
-        (["--user", "postgres"], "exists and its password is not in"),
+        (["--name", "not_there", "--user", "postgres"], "exists and its password is not in"),
     ],
 )
 def test_refusal_is_one_line_and_changes_nothing(script, arguments, words):
@@ -172,6 +172,6 @@ def test_refusal_is_one_line_and_changes_nothing(script, arguments, words):
 def test_url_of_another_database_stays_unless_told_to_switch(script):
     other = "DATABASE__URL=sqlite:///data/homepot.db\n"
     script.env_file.write_text(f"DEBUG=false\n{other}")
-    refused = script.run()
+    refused = script.run("--name", "not_there")
     assert "already names the SQLite database" in refused.stderr
     assert script.env_file.read_text() == f"DEBUG=false\n{other}"
