@@ -89,10 +89,11 @@ class ChangeList(UnfoldChangeList):
     def count_text(self) -> str:
         """How many rows there are, as far as they were counted."""
         names = self.opts.verbose_name if self.result_count == 1 else self.opts.verbose_name_plural
-        if not self.is_counted:
-            return f"{self.result_count:,} {names} on this page"
-        if 0 < self.model_admin.count_at_most < self.result_count:
-            return f"more than {self.model_admin.count_at_most:,} {names}"
+        match self.counted:
+            case "page":
+                return f"{self.result_count:,} {names} on this page"
+            case "limit":
+                return f"more than {self.result_count:,} {names}"
         return f"{self.result_count:,} {names}"
 
     def _cursor(self, request: HttpRequest, order: str) -> Cursor | None:
@@ -104,12 +105,13 @@ class ChangeList(UnfoldChangeList):
             raise IncorrectLookupParameters("This is no page of this list.") from error
 
     def _count(self, is_part: bool) -> None:
-        """Set `result_count`; a page that shows everything needs no statement for it."""
+        """Set `result_count` and what it counts: "all" rows, to a "limit", or of the "page"."""
         limit = self.model_admin.count_at_most
-        self.is_counted = bool(limit) or not is_part
-        self.result_count = len(self.result_list)
+        self.result_count, self.counted = len(self.result_list), "page" if is_part else "all"
+        # A page that shows everything needs no statement for it.
         if is_part and limit:
-            self.result_count = self.queryset.order_by().values("pk")[: limit + 1].count()
+            count = self.queryset.order_by().values("pk")[: limit + 1].count()
+            self.result_count, self.counted = min(count, limit), "limit" if count > limit else "all"
 
     def _url(self, order: str, row: Any, *, is_reverse: bool) -> str:
         value = attrgetter(self.order_column.replace("__", "."))(row)

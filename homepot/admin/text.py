@@ -52,8 +52,12 @@ def symbol(name: str) -> SafeString:
 def two_lines(first: Any, second: Any) -> SafeString:
     """What something is called, and below it, smaller, what else tells it apart."""
     if second in (None, ""):
-        return format_html("<strong>{}</strong>", first)
-    return format_html('<strong>{}</strong><span class="homepot-small">{}</span>', first, second)
+        return format_html('<span class="homepot-two"><strong>{}</strong></span>', first)
+    return format_html(
+        '<span class="homepot-two"><strong>{}</strong><span class="homepot-small">{}</span></span>',
+        first,
+        second,
+    )
 
 
 def unbroken(text: str) -> SafeString:

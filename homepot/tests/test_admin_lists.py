@@ -78,7 +78,8 @@ def test_rows_that_come_meanwhile_neither_repeat_nor_hide_others(staff):
 
 
 @pytest.mark.parametrize(
-    ("at_most", "said"), [(10_000, "7 devices"), (5, "more than 5 devices"), (0, "3 devices on")]
+    ("at_most", "said"),
+    [(10_000, "7 devices"), (5, "more than 5 devices"), (0, "3 devices on this page")],
 )
 def test_rows_are_counted_up_to_a_limit(staff, monkeypatch, at_most, said, count_statements):
     monkeypatch.setattr(ModelAdmin, "count_at_most", at_most)
@@ -104,3 +105,8 @@ def test_cursor_of_another_order_is_none_of_this_one(staff):
     query = link(browser.get(DEVICES + "?o=1"), "Next") or ""
     assert browser.get(DEVICES + query).status_code == 200
     assert browser.get(DEVICES + query.replace("o=1", "o=-1")).status_code == 302
+
+
+def test_long_list_that_fits_on_a_page_says_how_many_there_are(staff):
+    make_health_check()
+    assert "1 health check<" in staff(Role.VIEWER).get(CHECKS).content.decode()
