@@ -22,6 +22,7 @@ from django.db import connection, transaction
 from django.db.models import BooleanField, Case, F, Q, QuerySet, Value, When
 from django.db.models.expressions import RawSQL
 
+from devices.advance import Moment
 from devices.enums import SPEAKING, LifecycleState
 from devices.models import DeviceCredential
 from devices.pace import pace
@@ -30,10 +31,11 @@ from devices.status import (
     HEALTHY_REASON,
     NEVER_SEEN_REASON,
     REASON_LENGTH,
+    TO_CHAR_FORMAT,
     UNHEALTHY_REASON,
     service_was_away,
 )
-from devices.taking_in import Moment, take_in
+from devices.taking_in import take_in
 
 # How often the use of a key is noted; more often would be one more write for each check-in.
 KEY_USE_NOTED_EVERY = timedelta(hours=1)
@@ -78,6 +80,7 @@ def check_in(
         "now": now,
         "silent_at": moment.silent_at,
         "away_before": now - pace.interval,
+        "heard_after": now - pace.patience(pace.interval),
         "bad_checks_for_error": settings.BAD_CHECKS_FOR_ERROR,
         **_report_parameters(report, now),
     }
@@ -114,7 +117,9 @@ def _report_parameters(report: Report | None, now: datetime) -> dict[str, Any]:
         "endpoint": report.endpoint,
         "response_data": None if data is None else orjson.dumps(data).decode(),
         "error_message": report.error_message,
+        "time_format": TO_CHAR_FORMAT,
         "healthy_reason": HEALTHY_REASON,
+        "unhealthy_reason": UNHEALTHY_REASON,
         "never_seen_reason": NEVER_SEEN_REASON,
         "reason": (report.error_message or UNHEALTHY_REASON)[:REASON_LENGTH],
         "firmware_version": report.firmware_version or None,
@@ -173,10 +178,10 @@ WITH given AS (
     SELECT caller.*, given.*,
         COALESCE(reported_at < last_reported_at, false)
             OR (is_check AND NOT EXISTS (SELECT FROM stored)) AS is_no_news,
-        status IN ('online', 'error') AND status_due_at <= now AND NOT EXISTS (
+        COALESCE(status_due_at <= now, false) AND NOT EXISTS (
             SELECT FROM service_pulse
             WHERE grace_until > now OR beat_at < %(away_before)s::timestamptz
-        ) AS was_silent,
+        ) AS is_due,
         CASE WHEN is_check AND is_healthy THEN 0
              ELSE bad_checks + is_check::integer END AS bad_now
     FROM caller, given
@@ -187,19 +192,24 @@ WITH given AS (
              WHEN maintenance_until > now THEN 'maintenance'
              WHEN bad_now >= %(bad_checks_for_error)s::integer THEN 'error'
              ELSE 'online' END AS status_now,
-        CASE WHEN was_silent THEN 'offline' ELSE status END AS status_before
+        -- What it turned into when its time had come, if no sweep has written it down yet.
+        CASE WHEN is_no_news OR NOT is_due THEN status
+             WHEN status <> 'maintenance' OR last_seen <= %(heard_after)s THEN 'offline'
+             WHEN last_seen IS NULL THEN 'unknown'
+             WHEN bad_checks >= %(bad_checks_for_error)s::integer THEN 'error'
+             ELSE 'online' END AS status_before
     FROM judged
 ), reasoned AS (
     SELECT *,
         CASE WHEN is_no_news THEN status_reason
              WHEN status_now = 'maintenance' THEN 'In maintenance until '
-                || to_char(maintenance_until AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')
+                || to_char(maintenance_until AT TIME ZONE 'UTC', %(time_format)s)
                 || ' UTC.'
              WHEN status_now = 'online' THEN %(healthy_reason)s
              -- A heartbeat of a failing device says nothing new about why.
-             WHEN NOT is_check AND status_before = 'error' THEN status_reason
+             WHEN NOT is_check AND status = 'error' AND NOT is_due THEN status_reason
              ELSE reason END AS reason_now,
-        NOT is_no_news AND status_before <> status_now AS flips
+        status <> status_before AS turned, status_before <> status_now AS flips
     FROM derived
 ), moved AS (
     UPDATE devices d SET
@@ -211,9 +221,10 @@ WITH given AS (
         bad_checks = CASE WHEN is_no_news THEN d.bad_checks ELSE bad_now END,
         status = status_now,
         status_reason = reason_now,
-        status_since = CASE WHEN flips THEN now ELSE d.status_since END,
+        status_since = CASE WHEN flips THEN now WHEN turned THEN d.status_due_at
+            ELSE d.status_since END,
         status_due_at = CASE
-            WHEN is_no_news AND (was_silent OR status_now NOT IN ('online', 'error'))
+            WHEN is_no_news AND (is_due OR status_now NOT IN ('online', 'error'))
                 THEN d.status_due_at
             WHEN status_now = 'maintenance' THEN d.maintenance_until
             ELSE silent_at END,
@@ -227,13 +238,14 @@ WITH given AS (
     INSERT INTO device_status_changes (device_id, old_status, new_status, reason, evidence, at)
     SELECT id, was, became, why, evidence, at
     FROM reasoned, LATERAL (VALUES
-        -- The silence that ends now, if no sweep has written it down yet.
-        (1, status, 'offline', COALESCE('No check-in since '
-            || to_char(last_seen AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC.',
-            %(never_seen_reason)s), NULL, status_due_at),
+        (1, status, status_before, CASE status_before WHEN 'error' THEN %(unhealthy_reason)s
+            WHEN 'online' THEN %(healthy_reason)s
+            ELSE COALESCE('No check-in since '
+            || to_char(last_seen AT TIME ZONE 'UTC', %(time_format)s) || ' UTC.',
+            %(never_seen_reason)s) END, NULL, status_due_at),
         (2, status_before, status_now, reason_now, (SELECT id FROM stored), now)
     ) AS change (step, was, became, why, evidence, at)
-    WHERE flips AND (was_silent OR step = 2)
+    WHERE CASE step WHEN 1 THEN turned ELSE flips END
     ORDER BY step
 ), used AS (
     UPDATE device_credentials c SET last_used_at = now

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from devices.enums import HEARD
 from devices.models import Device, StatusChange
 from devices.pace import pace
 from devices.querysets import DeviceQuerySet
 from devices.status import PATIENCE, service_was_away
-from devices.taking_in import HEARD
 from homepot.bulk import insert_rows, update_rows
 
 MOVED_COLUMNS = ("status", "status_reason", "status_since", "status_due_at")

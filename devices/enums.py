@@ -51,3 +51,5 @@ class Permission(models.TextChoices):
 
 # Devices in these states may speak.
 SPEAKING = frozenset({LifecycleState.PENDING, LifecycleState.ACTIVE})
+# In these, silence is news.
+HEARD = frozenset({DeviceStatus.ONLINE, DeviceStatus.ERROR})

@@ -24,6 +24,7 @@ NEVER_SEEN_REASON = "No check-in yet."
 HEALTHY_REASON = "Checks in, healthy."
 UNHEALTHY_REASON = "The last check was unhealthy."
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
+TO_CHAR_FORMAT = "YYYY-MM-DD HH24:MI:SS"  # the same, as PostgreSQL says it
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,28 @@ def derive_status(
     return DerivedStatus(DeviceStatus.ONLINE, HEALTHY_REASON, silent_at)
 
 
+def derive_due(
+    *,
+    status: str,
+    last_seen: datetime | None,
+    heard_after: datetime,
+    bad_checks: int,
+    bad_checks_for_error: int,
+) -> tuple[DeviceStatus, str]:
+    """What a device turned into, and why, when the time of its stored `status` had come.
+
+    Maintenance was over, or else it was silent. It is heard when it was seen after `heard_after`.
+    """
+    if status == DeviceStatus.MAINTENANCE:
+        if last_seen is None:
+            return DeviceStatus.UNKNOWN, NEVER_SEEN_REASON
+        if last_seen > heard_after and bad_checks >= bad_checks_for_error:
+            return DeviceStatus.ERROR, UNHEALTHY_REASON
+        if last_seen > heard_after:
+            return DeviceStatus.ONLINE, HEALTHY_REASON
+    return DeviceStatus.OFFLINE, silent_reason(last_seen)
+
+
 class UTCText(Func):
     """A time column as text, in TIME_FORMAT."""
 
@@ -83,7 +106,7 @@ class UTCText(Func):
         return self.as_sql(
             compiler,
             connection,
-            template="to_char(%(expressions)s AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')",
+            template=f"to_char(%(expressions)s AT TIME ZONE 'UTC', '{TO_CHAR_FORMAT}')",
             **context,
         )
 

@@ -11,6 +11,7 @@ from rest_framework.exceptions import ValidationError
 
 from audit import services as audit
 from audit.enums import AuditEvent
+from devices.advance import Moment
 from devices.enums import SPEAKING, DeviceType, EventKind, LifecycleState, Permission
 from devices.errors import DeviceMayNotSpeakError
 from devices.metrics import BATCHED_CHECK_INS
@@ -19,7 +20,7 @@ from devices.pace import pace
 from devices.reports import FieldReader, Report, read_device_id, read_report
 from devices.services.locks import lock_speaking_device
 from devices.status import is_service_away
-from devices.taking_in import Moment, take_in, take_in_many
+from devices.taking_in import take_in, take_in_many
 from homepot.bulk import insert_rows
 from homepot.changes import update_row
 from homepot.text import MAX_TEXT_LENGTH

@@ -5,13 +5,14 @@ from __future__ import annotations
 from django.db import transaction
 from django.utils import timezone
 
+from devices.advance import Moment
 from devices.errors import CheckAlreadyStoredError
 from devices.models import Device, HealthCheck
 from devices.pace import pace
 from devices.reports import Report
 from devices.services.locks import lock_active_device
 from devices.status import is_service_away
-from devices.taking_in import Moment, take_in
+from devices.taking_in import take_in
 
 
 @transaction.atomic

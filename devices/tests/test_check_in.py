@@ -12,12 +12,13 @@ from psycopg._queries import MAX_CACHED_STATEMENT_LENGTH
 
 from accounts.keys import digest_of
 from audit.models import AuditLog
+from devices.advance import Moment
 from devices.check_in import POSTGRESQL, Caller, check_in
 from devices.enums import DeviceStatus, LifecycleState
 from devices.models import Device, HealthCheck, StatusChange
 from devices.reports import Report
 from devices.status import HEALTHY_REASON, NEVER_SEEN_REASON, UNHEALTHY_REASON
-from devices.taking_in import Moment, take_in
+from devices.taking_in import take_in, take_in_many
 from devices.tests.factories import make_credential, make_device
 from homepot.models import ServicePulse
 
@@ -63,6 +64,12 @@ OFFLINE = SILENT | {
     "status_reason": "No check-in since 2026-06-01 11:00:00 UTC.",
     "status_since": RECENTLY,
     "status_due_at": None,
+}
+MAINTAINED = ONLINE | {
+    "status": DeviceStatus.MAINTENANCE,
+    "status_reason": "In maintenance until 2026-06-01 11:59:10 UTC.",
+    "status_due_at": RECENTLY,
+    "maintenance_until": RECENTLY,
 }
 SEEN = {"last_seen": NOW, "status_due_at": SILENT_AT}
 TURNED_ONLINE = SEEN | {
@@ -181,6 +188,59 @@ CASES = [
         changes=[("maintenance", "online", HEALTHY_REASON, NOW)],
     ),
     Case(
+        "after maintenance that no sweep saw end",
+        device=MAINTAINED,
+        after=TURNED_ONLINE | {"status_since": RECENTLY},
+        changes=[("maintenance", "online", HEALTHY_REASON, RECENTLY)],
+    ),
+    Case(
+        "after maintenance, silent since",
+        device=MAINTAINED | {"last_seen": AGO},
+        after=TURNED_ONLINE,
+        changes=[
+            ("maintenance", "offline", "No check-in since 2026-06-01 11:00:00 UTC.", RECENTLY),
+            ("offline", "online", HEALTHY_REASON, NOW),
+        ],
+    ),
+    Case(
+        "after maintenance, before which it was never seen",
+        device=MAINTAINED | {"last_seen": None},
+        after=TURNED_ONLINE,
+        changes=[
+            ("maintenance", "unknown", NEVER_SEEN_REASON, RECENTLY),
+            ("unknown", "online", HEALTHY_REASON, NOW),
+        ],
+    ),
+    Case(
+        "after maintenance, still bad",
+        report=Report(is_healthy=False, error_message="No paper"),
+        device=MAINTAINED | {"bad_checks": 1},
+        after=SEEN
+        | {
+            "status": "error",
+            "status_reason": "No paper",
+            "status_since": RECENTLY,
+            "bad_checks": 2,
+            "last_check_healthy": False,
+        },
+        changes=[("maintenance", "error", UNHEALTHY_REASON, RECENTLY)],
+    ),
+    Case(
+        "after maintenance, a heartbeat of a failing device",
+        report=None,
+        device=MAINTAINED | {"bad_checks": 1},
+        after=SEEN
+        | {"status": "error", "status_reason": UNHEALTHY_REASON, "status_since": RECENTLY},
+        changes=[("maintenance", "error", UNHEALTHY_REASON, RECENTLY)],
+        checks=0,
+    ),
+    Case(
+        "after maintenance, late",
+        report=Report(reported_at=AGO),
+        device=MAINTAINED | {"last_reported_at": RECENTLY},
+        after={"last_seen": NOW},
+    ),
+    Case(
         "late: kept, seen, but no news",
         report=Report(is_healthy=False, reported_at=AGO),
         device=ONLINE | {"last_reported_at": RECENTLY},
@@ -248,9 +308,28 @@ def test_check_in(case, count_statements):
     ] == case.changes
     checks = list(HealthCheck.objects.all())
     assert len(checks) == case.checks
-    if case.changes and checks:
-        assert changes.last().evidence == checks[0].pk
+    # What was due before has none.
+    shown_now = [checks[0].pk] if checks else [None]
+    assert [change.evidence for change in changes if change.at == NOW][-1:] in ([], shown_now)
     assert not AuditLog.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.report], ids=lambda case: case.name
+)
+def test_batch_of_one_does_what_a_check_in_does(case):
+    device = make_device(**{"status_since": AGO} | case.device)
+    before = columns_of(device)
+    moment = Moment(now=NOW, silent_at=SILENT_AT)
+
+    take_in_many([(device, case.report)], moment, reported_by=None, service_was_away=False)
+
+    assert columns_of(device) == before | case.after | {"lifecycle_state": device.lifecycle_state}
+    changes = StatusChange.objects.order_by("id")
+    assert [
+        (change.old_status, change.new_status, change.reason, change.at) for change in changes
+    ] == case.changes
+    assert HealthCheck.objects.count() == case.checks
 
 
 REFUSED = [
