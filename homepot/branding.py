@@ -42,6 +42,7 @@ UNFOLD: dict[str, Any] = {
         {"rel": "icon", "type": "image/svg+xml", "href": asset("favicon.svg")},
     ],
     "STYLES": [asset("admin.css"), asset("things.css")],
+    "SCRIPTS": [asset("keyboard.js")],
     "LOGIN": {"image": asset("login.svg")},
     "ENVIRONMENT": "homepot.branding.environment_label",
     "DASHBOARD_CALLBACK": "devices.dashboard.add_fleet_overview",

@@ -27,6 +27,7 @@ FOLDER = ROOT / "docs" / "screenshots"
 USERNAME = "admin"
 START_SECONDS = 30
 DESKTOP = {"width": 1280, "height": 680}
+TALL = {"width": 1280, "height": 1000}
 PHONE = {"width": 375, "height": 812}
 CHROMIUM_ARGUMENTS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
@@ -42,7 +43,12 @@ PICTURES = (
     ("devices-light", "/admin/devices/device/", "light", DESKTOP),
     ("devices-dark", "/admin/devices/device/", "dark", DESKTOP),
     ("devices-phone", "/admin/devices/device/", "light", PHONE),
-    ("device-light", "/admin/devices/device/7/change/", "light", DESKTOP),
+    ("device-light", "/admin/devices/device/7/change/", "light", TALL),
+    ("device-dark", "/admin/devices/device/7/change/?span=week", "dark", TALL),
+    ("device-phone", "/admin/devices/device/7/change/", "light", PHONE),
+    ("site-light", "/admin/sites/site/2/change/", "light", TALL),
+    ("site-phone", "/admin/sites/site/2/change/", "light", PHONE),
+    ("suspend-light", "/admin/devices/device/7/suspend/", "light", DESKTOP),
     ("health-checks-light", "/admin/devices/healthcheck/", "light", DESKTOP),
     ("audit-log-light", "/admin/audit/auditlog/", "light", DESKTOP),
 )
@@ -138,7 +144,63 @@ def fill_database() -> None:
     Device.objects.filter(device_id__in=("pos-terminal-002", "pos-terminal-010")).update(
         status_due_at=timezone.now()
     )
+    fill_week(Device.objects.get(pk=7))
     connection.close()
+
+
+def fill_week(device: Any) -> None:
+    """What a week of checks of `device`, and of its site, would have been summed up to."""
+    import math
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    from devices.models import Device, HealthRollup, SiteMinute, StatusChange
+
+    now = timezone.now()
+    this_hour = now.replace(minute=0, second=0, microsecond=0)
+    Device.objects.update(created_at=now - timedelta(days=90))
+    for number in range(7 * 24):
+        hour = this_hour - timedelta(hours=number)
+        busy = 1 + math.sin((hour.hour - 8) * math.pi / 12)  # most of it in the afternoon
+        checks, unhealthy = 60, 9 if number % 29 == 0 else 0
+        loads = {"cpu": 15 + 30 * busy, "memory": 52 + 4 * busy, "disk": 63.0}
+        sums: dict[str, Any] = {}
+        for name, load in loads.items():
+            sums |= {f"{name}_count": checks, f"{name}_sum": checks * load, f"{name}_max": load}
+        HealthRollup.objects.create(
+            device=device,
+            hour=hour,
+            checks=checks,
+            unhealthy=unhealthy,
+            response_count=checks,
+            response_ms_sum=int(checks * (30 + 18 * busy)),
+            response_ms_max=int(90 + 70 * busy) + 300 * bool(unhealthy),
+            **sums,
+        )
+        counts = {"up_to_25_ms": 90, "up_to_50_ms": 130, "up_to_100_ms": 60, "up_to_250_ms": 15}
+        rest = ("up_to_500_ms", "up_to_1000_ms", "up_to_2500_ms", "up_to_5000_ms", "over_5000_ms")
+        SiteMinute.objects.create(
+            site=device.site,
+            minute=hour,
+            checks=295,
+            unhealthy=unhealthy,
+            **counts,
+            **dict.fromkeys(rest, 0),
+        )
+    for days, length, status, reason in (
+        (6, timedelta(hours=2), "offline", "No check-in since then."),
+        (4, timedelta(hours=5), "maintenance", "In maintenance."),
+        (2, timedelta(minutes=40), "error", "Card reader does not answer"),
+    ):
+        began = now - timedelta(days=days, hours=days)
+        for at, old, new, why in (
+            (began, "online", status, reason),
+            (began + length, status, "online", "Checks in, healthy."),
+        ):
+            StatusChange.objects.create(
+                device=device, old_status=old, new_status=new, reason=why, at=at
+            )
 
 
 def free_port() -> int:

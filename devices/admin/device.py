@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -13,14 +12,15 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import CheckboxFilter, ChoicesCheckboxFilter
+from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from devices import services
 from devices.admin import commands
+from devices.admin.filters import SinceFilter, StatusFilter
+from devices.admin.forms import DeviceForm
 from devices.admin.labels import status_label
-from devices.enums import DeviceStatus
 from devices.models import Device
 from homepot.admin import (
     Command,
@@ -31,41 +31,8 @@ from homepot.admin import (
     moment_text,
     two_lines,
 )
-from homepot.forms import JSONObjectField, is_key
+from homepot.forms import is_key
 from sites.models import Site
-
-
-class StatusFilter(CheckboxFilter):
-    title = "status"
-    parameter_name = "status"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return DeviceStatus.choices
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        statuses = self.value()
-        return queryset.filter(current_status__in=statuses) if statuses else queryset
-
-
-class DeviceForm(forms.ModelForm):
-    config = JSONObjectField(
-        required=False,
-        label="Configuration",
-        help_text="A JSON object, which the device is given as it stands.",
-    )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if "device_id" in self.fields:
-            self.fields["device_id"].required = False
-            self.fields["device_id"].help_text = "Never changes. Left empty, a random one is made."
-
-    def clean_ip_address(self) -> str | None:
-        return self.cleaned_data["ip_address"] or None
-
-    def clean_mac_address(self) -> str:
-        """As stored: lower case, with colons."""
-        return str(self.cleaned_data["mac_address"]).lower().replace("-", ":")
 
 
 @admin.register(Device)
@@ -84,13 +51,14 @@ class DeviceAdmin(RetirableModelAdmin):
     list_defer = ("config", "os_details", "permissions")
     list_filter = (
         StatusFilter,
+        SinceFilter,
         ("device_type", ChoicesCheckboxFilter),
         ("site", RelatedFilter),
         ("lifecycle_state", ChoicesCheckboxFilter),
         InUseFilter,
         ("created_at", DateRangeFilter),
     )
-    search_fields = ("device_id", "name", "ip_address", "mac_address")
+    search_fields = ("device_id", "name", "^ip_address", "^mac_address")
     search_help_text = "Id, name or address"
     sortable_by = ("terminal", "since")
     autocomplete_fields = ("site",)
@@ -131,13 +99,13 @@ class DeviceAdmin(RetirableModelAdmin):
     actions_detail = (
         "maintenance",
         "end_maintenance",
+        "rotate_key",
+        "transfer",
         "resume",
-        {"title": "Keys", "icon": "key", "items": ("rotate_key", "revoke_keys")},
-        {
-            "title": "Lifecycle",
-            "icon": "autorenew",
-            "items": ("suspend", "transfer", "re_enrol", "retire"),
-        },
+        "suspend",
+        "revoke_keys",
+        "re_enrol",
+        "retire",
     )
     empty_means = "Devices enrol themselves, or are added here."
 

@@ -1,4 +1,4 @@
-"""What commands on devices need to know."""
+"""What staff write of devices, and what commands on them need to know."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from devices.models import Device
 from homepot.admin import CommandForm
-from homepot.forms import KeyAutocomplete
+from homepot.forms import JSONObjectField, KeyAutocomplete
 from sites.models import Site
 
 UNTIL_A_TIME = ""
@@ -100,3 +100,24 @@ class TransferForm(CommandForm):
         super().__init__(*args, thing=thing, request=request, **kwargs)
         sites: Any = self.fields["site"]
         sites.queryset = Site.objects.active().visible_to(request.user)
+
+
+class DeviceForm(forms.ModelForm):
+    config = JSONObjectField(
+        required=False,
+        label="Configuration",
+        help_text="A JSON object, which the device is given as it stands.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "device_id" in self.fields:
+            self.fields["device_id"].required = False
+            self.fields["device_id"].help_text = "Never changes. Left empty, a random one is made."
+
+    def clean_ip_address(self) -> str | None:
+        return self.cleaned_data["ip_address"] or None
+
+    def clean_mac_address(self) -> str:
+        """As stored: lower case, with colons."""
+        return str(self.cleaned_data["mac_address"]).lower().replace("-", ":")

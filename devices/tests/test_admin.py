@@ -75,6 +75,23 @@ def test_list_filters_by_site_type_lifecycle_and_day(staff):
     assert listed(browser, created_at_from="yesterday") == {"here", "there", "new"}
 
 
+def test_list_filters_by_how_long_devices_are_as_they_are(staff):
+    now = timezone.now()
+    make_device(device_id="just now", status_since=now - timedelta(minutes=5))
+    make_device(device_id="today", status_since=now - timedelta(hours=5))
+    make_device(device_id="long ago", status_since=now - timedelta(days=8))
+    # Offline for two hours, which no sweep has written down.
+    due, seen = now - timedelta(hours=2), now - timedelta(hours=3)
+    make_device(
+        device_id="silent", status="online", status_since=seen, status_due_at=due, last_seen=seen
+    )
+    browser = staff(Role.VIEWER)
+    assert listed(browser, since="-hour") == {"just now"}
+    assert listed(browser, since="hour") == {"today", "long ago", "silent"}
+    assert listed(browser, since="hour", status="offline") == {"silent"}
+    assert listed(browser, since="week") == {"long ago"}
+
+
 @pytest.mark.parametrize("searched", ["till-9", "Left Till", "10.0.0.9", "aa:bb"])
 def test_list_searches_id_name_and_addresses(staff, searched):
     make_device(

@@ -6,7 +6,7 @@ the rows that the reader may see. The history of a thing is its part of the audi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django import forms
@@ -178,10 +178,12 @@ class ModelAdmin(unfold_admin.ModelAdmin, OwnTransactions):
         if thing is not None and self.has_sections:
             page = self.opts.label_lower
             context["sections"] = list(sections.shown(page, request, thing))
-            context["actions_detail"] = [
+            # Below its name, where they have room, and not in menus of the header.
+            context["thing_actions"] = [
                 *sections.buttons(page, request, thing),
-                *context["actions_detail"],
+                *_without_menus(context["actions_detail"]),
             ]
+            context["actions_detail"] = []
         return super().render_change_form(request, context, *args, **kwargs)
 
     def response_action(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
@@ -278,6 +280,11 @@ class ModelAdmin(unfold_admin.ModelAdmin, OwnTransactions):
                 **context,
             },
         )
+
+
+def _without_menus(actions: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for action in actions:
+        yield from action.get("items") or [action]
 
 
 class ReadOnlyModelAdmin(ModelAdmin):

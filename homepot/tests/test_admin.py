@@ -7,7 +7,12 @@ from django.contrib.admin.models import LogEntry
 from accounts.enums import Role
 from audit import services as audit
 from audit.enums import AuditEvent
-from devices.tests.factories import make_device, make_health_check
+from devices.tests.factories import (
+    make_device,
+    make_event,
+    make_health_check,
+    make_status_change,
+)
 from homepot.testing.forms import filled_in
 from jobs.tests.factories import make_job
 from sites.tests.factories import make_site
@@ -18,6 +23,8 @@ LISTS = (
     "/admin/sites/site/",
     "/admin/devices/device/",
     "/admin/devices/healthcheck/",
+    "/admin/devices/statuschange/",
+    "/admin/devices/deviceevent/",
     "/admin/jobs/job/",
     "/admin/accounts/user/",
     "/admin/audit/auditlog/",
@@ -49,6 +56,9 @@ ODD_QUERIES = (
     "created_at_from=9999-12-31&created_at_to=9999-12-31",
     "checked_at_from=0001-01-01",
     "use=x",
+    "since=x",
+    "at_from=x&at_to=0001-01-01",
+    "cursor=x",
     "nothing=1",
     "_popup=1",
     "_to_field=id",
@@ -62,6 +72,8 @@ ODD_QUERIES = (
 def fleet():
     device = make_device()
     make_health_check(device=device)
+    make_status_change(device)
+    make_event(device)
     make_job(site=device.site)
     audit.record(event=AuditEvent.DEVICE_UPDATED, actor=None, target=device)
 

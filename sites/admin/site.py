@@ -81,14 +81,7 @@ class SiteAdmin(RetirableModelAdmin):
         "revoke_enrolment_key": commands.REVOKE_ENROLMENT_KEY,
         "retire": commands.RETIRE,
     }
-    actions_detail = (
-        {
-            "title": "Enrolment key",
-            "icon": "key",
-            "items": ("make_enrolment_key", "revoke_enrolment_key"),
-        },
-        {"title": "More", "icon": "more_horiz", "items": ("retire",)},
-    )
+    actions_detail = ("make_enrolment_key", "revoke_enrolment_key", "retire")
     empty_means = "A site is a place with devices: add the first, then the devices in it."
 
     def get_readonly_fields(self, request: HttpRequest, obj: Site | None = None) -> Any:

@@ -1,0 +1,64 @@
+"use strict";
+
+// The theme opens menus by clicks on elements that no key reaches. Each gets a place in the order
+// of the tab key, is named as the button it is, and answers to Enter and the space bar.
+(() => {
+  const NAMES = {
+    add: "Add",
+    arrow_back: "Back",
+    dock_to_right: "Navigation",
+    more_horiz: "More",
+    unfold_more: "Account",
+  };
+
+  const nameOf = (element) => {
+    const text = element.textContent.trim();
+    return NAMES[text] ?? (element.querySelector("[x-text]") ? "Theme" : null);
+  };
+
+  const isReached = (element) => element.matches("a[href], button, input, select, textarea, summary");
+
+  const makeReachable = (element) => {
+    if (isReached(element) || element.hasAttribute("tabindex") || element.id === "changelist-filter-close") {
+      return;
+    }
+    element.tabIndex = 0;
+    element.setAttribute("role", "button");
+    const name = nameOf(element);
+    if (name !== null) {
+      element.setAttribute("aria-label", name);
+    }
+    element.addEventListener("keydown", (event) => {
+      if (event.target === element && (event.key === "Enter" || event.key === " ")) {
+        event.preventDefault();
+        element.click();
+      }
+    });
+  };
+
+  const openFilters = (element) => {
+    element.addEventListener("click", () => {
+      // Once it is there to be seen.
+      setTimeout(() => document.querySelector("#filter-form :is(input:not([type=hidden]), select)")?.focus(), 50);
+    });
+  };
+
+  document.addEventListener("DOMContentLoaded", () => {
+    for (const element of document.querySelectorAll("[x-on\\:click]")) {
+      makeReachable(element);
+      if (element.getAttribute("x-on:click").includes("filterOpen = true")) {
+        openFilters(element);
+      }
+    }
+    for (const link of document.querySelectorAll("a[href], button")) {
+      const text = link.textContent.trim();
+      if (!link.matches("[aria-label], [title]") && (text === "" || text in NAMES)) {
+        link.setAttribute("aria-label", NAMES[text] ?? "Overview");
+      }
+    }
+    // Symbols are ligatures of words such as "dock_to_right", which nobody should be read.
+    for (const symbol of document.querySelectorAll(".material-symbols-outlined:not([x-on\\:click])")) {
+      symbol.setAttribute("aria-hidden", "true");
+    }
+  });
+})();
