@@ -72,8 +72,7 @@ def make_enrolment_key(
     """
     locked = lock_active_site(site)
     new = make_key(ENROLMENT_KEY_PREFIX)
-    old_hint = locked.enrolment_key_hint
-    update_row(
+    changes = update_row(
         locked,
         {
             "enrolment_key": new.digest,
@@ -81,11 +80,9 @@ def make_enrolment_key(
             "enrolment_key_expires_at": expires_at,
         },
     )
+    del changes["enrolment_key"]  # a digest; the hint says which it is
     audit.record(
-        event=AuditEvent.ENROLMENT_KEY_CREATED,
-        actor=actor,
-        target=locked,
-        changes={"enrolment_key_hint": (old_hint, new.hint)},
+        event=AuditEvent.ENROLMENT_KEY_CREATED, actor=actor, target=locked, changes=changes
     )
     return new.key
 
@@ -94,14 +91,11 @@ def make_enrolment_key(
 def revoke_enrolment_key(*, site: Site, actor: User | None) -> None:
     """End the enrolment key of `site`, if it has one; raises SiteRetiredError."""
     locked = lock_active_site(site)
-    old_hint = locked.enrolment_key_hint
     gone = {"enrolment_key": None, "enrolment_key_hint": "", "enrolment_key_expires_at": None}
-    if update_row(locked, gone):
+    if changes := update_row(locked, gone):
+        changes.pop("enrolment_key", None)
         audit.record(
-            event=AuditEvent.ENROLMENT_KEY_REVOKED,
-            actor=actor,
-            target=locked,
-            changes={"enrolment_key_hint": (old_hint, "")},
+            event=AuditEvent.ENROLMENT_KEY_REVOKED, actor=actor, target=locked, changes=changes
         )
 
 

@@ -256,6 +256,8 @@ def test_enrolment_key_ends_in_the_future(expires_at, operator):
     assert (answer.status_code, list(answer.json()["errors"])) == (400, ["expires_at"])
     ahead = operator.post(path, {"expires_at": "2199-01-01T00:00:00+01:00"})
     assert (ahead.status_code, ahead.json()["expires_at"]) == (201, "2198-12-31T23:00:00Z")
+    row = AuditLog.objects.get()
+    assert set(row.new_values) == {"enrolment_key_hint", "enrolment_key_expires_at"}
 
 
 def test_bad_body_comes_before_a_missing_device(operator):
