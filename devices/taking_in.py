@@ -166,5 +166,5 @@ def _check_row(
         report.error_message,
         moment.now,
         report.reported_at,
-        reported_by,
+        reported_by if reported_by != device else None,
     )

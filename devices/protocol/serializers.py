@@ -86,7 +86,9 @@ class DeviceDnaSerializer(serializers.Serializer):
 
 
 class PermissionsSerializer(serializers.Serializer):
-    permissions = serializers.DictField(child=serializers.BooleanField())
+    permissions = serializers.DictField(
+        child=serializers.BooleanField(allow_null=True), allow_null=True, default=dict
+    )
 
 
 class EventSerializer(serializers.Serializer):

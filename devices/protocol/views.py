@@ -171,7 +171,7 @@ class PermissionsViewSet(AgentViewSet):
     def partial_update(self, request: Request, device_id: str) -> Response:
         data = self.body(request)
         device = self._own(device_id)
-        permissions = self.checked(data)["permissions"]
+        permissions = self.checked(data)["permissions"] or {}
         return self._answer(services.grant_permissions(device=device, permissions=permissions))
 
     def _own(self, device_id: str) -> Device:

@@ -125,13 +125,17 @@ def record_facts(*, device: Device, facts: Mapping[str, Any]) -> Device:
 
 
 @transaction.atomic
-def grant_permissions(*, device: Device, permissions: Mapping[str, bool]) -> Device:
-    """Keep what a device allows us; names that we do not know are ignored.
+def grant_permissions(*, device: Device, permissions: Mapping[str, bool | None]) -> Device:
+    """Keep what a device allows us; None, and names that we do not know, are ignored.
 
     Raises DeviceMayNotSpeakError.
     """
     locked = lock_speaking_device(device)
-    known = {name: granted for name, granted in permissions.items() if name in Permission.values}
+    known = {
+        name: granted
+        for name, granted in permissions.items()
+        if granted is not None and name in Permission.values
+    }
     if changes := update_row(locked, {"permissions": {**locked.permissions, **known}}):
         audit.record(
             event=AuditEvent.DEVICE_PERMISSIONS_CHANGED,

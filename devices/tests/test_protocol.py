@@ -272,7 +272,10 @@ def test_batch_rejects_single_entries_and_keeps_the_rest():
     assert body["accepted"] == 3
     assert [entry["index"] for entry in body["rejected"]] == [1, 2, 3, 4, 5]
     assert body["rejected"][0]["detail"] == body["rejected"][1]["detail"]
-    assert HealthCheck.objects.count() == 3
+    told_by = {gateway.pk: None, own.pk: gateway.pk}
+    checks = HealthCheck.objects.values_list("device", "reported_by")
+    assert [told_by[pk] for pk, _ in checks] == [reporter for _, reporter in checks]
+    assert len(checks) == 3
     elsewhere.refresh_from_db()
     assert elsewhere.last_seen is None
 
@@ -430,6 +433,8 @@ def test_device_grants_its_own_permissions():
         "capabilities": ["root_access"],
     }
     assert agent.get(path).json() == answer.json()
+    for nothing in ({}, {"permissions": None}, {"permissions": {"root_access": None}}):
+        assert agent.patch(path, nothing).json() == answer.json()
     assert AuditLog.objects.get().event_type == "device_permissions_changed"
     foreign = f"/api/v1/devices/device/{other.device_id}/permissions"
     assert agent.get(foreign).status_code == 404
