@@ -6,15 +6,13 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
-from unfold.decorators import action, display
-from unfold.enums import ActionVariant
+from unfold.decorators import display
 
 from devices import services
 from devices.admin import commands
@@ -29,6 +27,8 @@ from homepot.admin import (
     RelatedFilter,
     RetirableModelAdmin,
     moment_text,
+    on_list,
+    on_page,
     two_lines,
 )
 from homepot.forms import is_key
@@ -75,18 +75,6 @@ class DeviceAdmin(RetirableModelAdmin):
     )
     readonly_fields = ("simulated", "created_at", "updated_at")
     has_sections = True
-    retiring = commands.RETIRE
-    commands = {
-        "maintenance": commands.MAINTAIN,
-        "end_maintenance": commands.END_MAINTENANCE,
-        "suspend": commands.SUSPEND,
-        "resume": commands.RESUME,
-        "rotate_key": commands.ROTATE_KEY,
-        "revoke_keys": commands.REVOKE_KEYS,
-        "transfer": commands.TRANSFER,
-        "re_enrol": commands.RE_ENROL,
-        "retire": commands.RETIRE,
-    }
     list_disable_select_all = False
     actions = (
         "maintain_selected",
@@ -107,6 +95,21 @@ class DeviceAdmin(RetirableModelAdmin):
         "re_enrol",
         "retire",
     )
+    maintenance = on_page(commands.MAINTAIN, "maintenance", "build")
+    end_maintenance = on_page(commands.END_MAINTENANCE, "end-maintenance", "build_circle")
+    rotate_key = on_page(commands.ROTATE_KEY, "rotate-key", "key")
+    transfer = on_page(commands.TRANSFER, "transfer", "move_location")
+    resume = on_page(commands.RESUME, "resume", "play_circle")
+    suspend = on_page(commands.SUSPEND, "suspend", "pause_circle")
+    revoke_keys = on_page(commands.REVOKE_KEYS, "revoke-keys", "key_off")
+    re_enrol = on_page(commands.RE_ENROL, "re-enrol", "swap_horiz")
+    retire = on_page(commands.RETIRE, "retire", "inventory_2")
+    maintain_selected = on_list(commands.MAINTAIN)
+    end_maintenance_selected = on_list(commands.END_MAINTENANCE)
+    suspend_selected = on_list(commands.SUSPEND)
+    resume_selected = on_list(commands.RESUME)
+    rotate_key_selected = on_list(commands.ROTATE_KEY)
+    retire_selected = on_list(commands.RETIRE)
     empty_means = "Devices enrol themselves, or are added here."
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -133,85 +136,6 @@ class DeviceAdmin(RetirableModelAdmin):
             commands.KEY_MEANS,
             another=request.get_full_path() if "_addanother" in request.POST else None,
         )
-
-    @action(description="Maintenance", url_path="maintenance", icon="build", permissions=["change"])
-    def maintenance(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.ask(request, object_id, commands.MAINTAIN)
-
-    @action(
-        description="End maintenance",
-        url_path="end-maintenance",
-        icon="build_circle",
-        permissions=["change"],
-    )
-    def end_maintenance(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.ask(request, object_id, commands.END_MAINTENANCE)
-
-    @action(
-        description="Suspend",
-        url_path="suspend",
-        icon="pause_circle",
-        variant=ActionVariant.DANGER,
-        permissions=["change"],
-    )
-    def suspend(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.ask(request, object_id, commands.SUSPEND)
-
-    @action(description="Resume", url_path="resume", icon="play_circle", permissions=["change"])
-    def resume(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.ask(request, object_id, commands.RESUME)
-
-    @action(description="Rotate key", url_path="rotate-key", icon="key", permissions=["change"])
-    def rotate_key(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.ask(request, object_id, commands.ROTATE_KEY)
-
-    @action(
-        description="Revoke keys",
-        url_path="revoke-keys",
-        icon="key_off",
-        variant=ActionVariant.DANGER,
-        permissions=["change"],
-    )
-    def revoke_keys(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.ask(request, object_id, commands.REVOKE_KEYS)
-
-    @action(
-        description="Transfer", url_path="transfer", icon="move_location", permissions=["change"]
-    )
-    def transfer(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.ask(request, object_id, commands.TRANSFER)
-
-    @action(
-        description="Re-enrol",
-        url_path="re-enrol",
-        icon="swap_horiz",
-        variant=ActionVariant.DANGER,
-        permissions=["change"],
-    )
-    def re_enrol(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.ask(request, object_id, commands.RE_ENROL)
-
-    @admin.action(description="Maintenance", permissions=["change"])
-    def maintain_selected(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
-        return self.ask_many(request, queryset, commands.MAINTAIN)
-
-    @admin.action(description="End maintenance", permissions=["change"])
-    def end_maintenance_selected(
-        self, request: HttpRequest, queryset: QuerySet
-    ) -> HttpResponse | None:
-        return self.ask_many(request, queryset, commands.END_MAINTENANCE)
-
-    @admin.action(description="Suspend", permissions=["change"])
-    def suspend_selected(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
-        return self.ask_many(request, queryset, commands.SUSPEND)
-
-    @admin.action(description="Resume", permissions=["change"])
-    def resume_selected(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
-        return self.ask_many(request, queryset, commands.RESUME)
-
-    @admin.action(description="Rotate keys", permissions=["change"])
-    def rotate_key_selected(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
-        return self.ask_many(request, queryset, commands.ROTATE_KEY)
 
     def get_custom_urls(self) -> Any:
         return (

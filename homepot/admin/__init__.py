@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from homepot.admin.commands import Command, CommandAdmin, CommandForm
+from homepot.admin.commands import Command, CommandAdmin, CommandForm, on_list, on_page
 from homepot.admin.filters import DateRangeFilter, InUseFilter, RelatedFilter
 from homepot.admin.pages import LongTableAdmin, ModelAdmin, ReadOnlyModelAdmin
 from homepot.admin.refusals import REFUSALS, refusal_text
@@ -45,6 +45,8 @@ __all__ = [
     "list_link",
     "list_url",
     "moment_text",
+    "on_list",
+    "on_page",
     "once",
     "page_link",
     "refusal_text",

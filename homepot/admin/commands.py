@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.core.exceptions import BadRequest
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from unfold.decorators import action
+from unfold.enums import ActionVariant
 
 from homepot.admin.pages import ModelAdmin
 from homepot.admin.refusals import REFUSALS, refusal_messages, refusal_text
@@ -51,6 +53,33 @@ class Command:
     is_offered: Callable[[Any], bool] = lambda thing: True
 
 
+def on_page(command: Command, path: str, icon: str) -> Callable[..., HttpResponse]:
+    """What a thing's page leads to, at `path` below it, in a CommandAdmin's `actions_detail`."""
+
+    @action(
+        description=command.title,
+        url_path=path,
+        icon=icon,
+        variant=ActionVariant.DANGER if command.is_dangerous else ActionVariant.DEFAULT,
+        permissions=["change"],
+    )
+    def ask(self: CommandAdmin, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.ask(request, object_id, command)
+
+    ask.command = command
+    return ask
+
+
+def on_list(command: Command) -> Callable[..., HttpResponse | None]:
+    """The same for chosen rows of a list, in a CommandAdmin's `actions`."""
+
+    @admin.action(description=command.title, permissions=["change"])
+    def ask(self: CommandAdmin, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
+        return self.ask_many(request, queryset, command)
+
+    return ask
+
+
 class CommandForm(forms.Form):
     """What a command needs to know; `thing` is None when it is done to many."""
 
@@ -67,7 +96,7 @@ class CommandForm(forms.Form):
 class CommandAdmin(ModelAdmin):
     """Pages whose things commands are done to: see `ask` and `ask_many`."""
 
-    # The commands that a thing's page may leave out, by the method's name.
+    # The commands of methods that `on_page` did not make, by the method's name.
     commands: dict[str, Command] = {}
 
     def ask(self, request: HttpRequest, object_id: str, command: Command) -> HttpResponse:
@@ -145,12 +174,19 @@ class CommandAdmin(ModelAdmin):
         thing = kwargs.get("obj")
         if thing is not None:
             pages = f"admin:{self.opts.app_label}_{self.opts.model_name}"
+            names = self._extract_action_names(self.actions_detail)
+            offers = {
+                name: self.commands.get(name) or getattr(getattr(self, name), "command", None)
+                for name in names
+            }
             left_out = {
                 reverse(f"{pages}_{name}", args=[thing.pk])
-                for name, command in self.commands.items()
-                if not command.is_offered(thing)
+                for name, command in offers.items()
+                if command is not None and not command.is_offered(thing)
             }
-            context["actions_detail"] = list(_without(context["actions_detail"], left_out))
+            context["actions_detail"] = [
+                shown for shown in context["actions_detail"] if shown.get("path") not in left_out
+            ]
         return super().render_change_form(request, context, *args, **kwargs)
 
     def _form(self, request: HttpRequest, command: Command, thing: Any) -> CommandForm | None:
@@ -233,16 +269,3 @@ class CommandAdmin(ModelAdmin):
 
 def _fields(form: CommandForm | None) -> dict[str, Any]:
     return {} if form is None else form.command_fields()
-
-
-def _without(actions: list[dict[str, Any]], left_out: set[str]) -> list[dict[str, Any]]:
-    """`actions` of unfold, and of the menus among them, but for those that lead to `left_out`."""
-    kept = []
-    for action in actions:
-        if "items" in action:
-            items = [item for item in action["items"] if item["path"] not in left_out]
-            if items:
-                kept.append({**action, "items": items})
-        elif action["path"] not in left_out:
-            kept.append(action)
-    return kept

@@ -9,10 +9,9 @@ from zoneinfo import available_timezones
 from django import forms
 from django.contrib import admin
 from django.db.models import Count, Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
-from unfold.decorators import action, display
-from unfold.enums import ActionVariant
+from unfold.decorators import display
 from unfold.widgets import (
     UnfoldAdminExpandableTextareaWidget,
     UnfoldAdminSelect2Widget,
@@ -24,6 +23,8 @@ from homepot.admin import (
     RetirableModelAdmin,
     list_link,
     moment_text,
+    on_list,
+    on_page,
     two_lines,
 )
 from sites import services
@@ -75,13 +76,12 @@ class SiteAdmin(RetirableModelAdmin):
     )
     readonly_fields = ("created_at", "updated_at")
     has_sections = True
-    retiring = commands.RETIRE
-    commands = {
-        "make_enrolment_key": commands.MAKE_ENROLMENT_KEY,
-        "revoke_enrolment_key": commands.REVOKE_ENROLMENT_KEY,
-        "retire": commands.RETIRE,
-    }
+    actions = ("retire_selected",)
     actions_detail = ("make_enrolment_key", "revoke_enrolment_key", "retire")
+    make_enrolment_key = on_page(commands.MAKE_ENROLMENT_KEY, "make-enrolment-key", "key")
+    revoke_enrolment_key = on_page(commands.REVOKE_ENROLMENT_KEY, "revoke-enrolment-key", "key_off")
+    retire = on_page(commands.RETIRE, "retire", "inventory_2")
+    retire_selected = on_list(commands.RETIRE)
     empty_means = "A site is a place with devices: add the first, then the devices in it."
 
     def get_readonly_fields(self, request: HttpRequest, obj: Site | None = None) -> Any:
@@ -106,25 +106,6 @@ class SiteAdmin(RetirableModelAdmin):
 
     def update_object(self, request: Any, obj: Site, fields: dict[str, Any]) -> Site:
         return services.update_site(site=obj, actor=request.user, **fields)
-
-    @action(
-        description="Make enrolment key",
-        url_path="make-enrolment-key",
-        icon="key",
-        permissions=["change"],
-    )
-    def make_enrolment_key(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.ask(request, object_id, commands.MAKE_ENROLMENT_KEY)
-
-    @action(
-        description="Revoke enrolment key",
-        url_path="revoke-enrolment-key",
-        icon="key_off",
-        variant=ActionVariant.DANGER,
-        permissions=["change"],
-    )
-    def revoke_enrolment_key(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.ask(request, object_id, commands.REVOKE_ENROLMENT_KEY)
 
     @display(description="Site", ordering="name")
     def place(self, site: Site) -> str:
