@@ -1,6 +1,6 @@
 """Handing work to a device: what waits for it, and of what it is to stop.
 
-Both engines side by side: one statement on PostgreSQL; on SQLite three at most, under its one
+Both engines side by side: one statement on PostgreSQL; on SQLite four at most, under its one
 write lock. An offer is good for LEASE; a device that does not acknowledge it by then is
 offered it again.
 """
@@ -51,13 +51,14 @@ def offer_work(device_pk: int, *, now: datetime) -> Work:
     Each attempt is offered once, however many fetches of one device run at a time.
     """
     offer = _offer_on_postgresql if connection.vendor == "postgresql" else _offer_on_sqlite
-    work, unreleased = offer(device_pk, now)
+    work, unreleased = offer(device_pk, now, OFFERED_AT_ONCE)
     if unreleased:
         # No sweep has been here since their time came.
         for job_pk in sorted(unreleased):
             release_job(job_pk, now=now)
-        more, _ = offer(device_pk, now)
-        work = Work(work.commands + more.commands, more.cancelled)
+        more, _ = offer(device_pk, now, OFFERED_AT_ONCE - len(work.commands))
+        cancelled = dict.fromkeys(work.cancelled + more.cancelled)
+        work = Work(work.commands + more.commands, list(cancelled))
     return work
 
 
@@ -112,12 +113,12 @@ ORDER BY priority DESC, position
 """
 
 
-def _offer_on_postgresql(device_pk: int, now: datetime) -> tuple[Work, set[int]]:
+def _offer_on_postgresql(device_pk: int, now: datetime, at_most: int) -> tuple[Work, set[int]]:
     parameters: dict[str, Any] = {
         "device": device_pk,
         "now": now,
         "lease": now + LEASE,
-        "limit": OFFERED_AT_ONCE,
+        "limit": at_most,
     }
     with connection.cursor() as cursor:
         cursor.execute(POSTGRESQL, parameters)
@@ -134,14 +135,21 @@ def _offer_on_postgresql(device_pk: int, now: datetime) -> tuple[Work, set[int]]
     return work, unreleased
 
 
+def _offer_on_sqlite(device_pk: int, now: datetime, at_most: int) -> tuple[Work, set[int]]:
+    # Older agents ask every two seconds, mostly for nothing: that takes no write lock.
+    if not JobExecution.objects.filter(device=device_pk, offer_at__lte=now).exists():
+        return Work(), set()
+    return _offer_waiting_on_sqlite(device_pk, now, at_most)
+
+
 @transaction.atomic
-def _offer_on_sqlite(device_pk: int, now: datetime) -> tuple[Work, set[int]]:
+def _offer_waiting_on_sqlite(device_pk: int, now: datetime, at_most: int) -> tuple[Work, set[int]]:
     is_to_stop = Q(cancel_requested_at__isnull=False)
     is_to_offer = Q(due_at__gt=now, attempt__lt=F("job__max_attempts"))
     rows = list(
         JobExecution.objects.filter(is_to_stop | is_to_offer, device=device_pk, offer_at__lte=now)
         .order_by("-priority", "pk")
-        .select_related("job")[:OFFERED_AT_ONCE]
+        .select_related("job")[:at_most]
     )
     work, unreleased, offered = Work(), set(), []
     for row in rows:

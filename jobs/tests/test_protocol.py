@@ -129,6 +129,18 @@ def test_at_most_ten_commands_at_a_time():
     assert len(agent.get("/api/v1/devices/pending").json()) == 2
 
 
+def test_scheduled_work_that_no_sweep_released_is_ten_at_a_time_too():
+    device = make_device()
+    now = timezone.now()
+    jobs = [order_job(device, scheduled_at=now + timedelta(hours=1)) for _ in range(12)]
+    order_job(device)
+    offered = services.offer_work(device.pk, now=now + timedelta(hours=1)).commands
+    assert [command.command_id for command in offered] == [
+        execution_of(job).execution_id for job in jobs[:10]
+    ]
+    assert Job.objects.filter(status="pending").count() == 2
+
+
 def test_older_agents_fetch_a_bare_list_and_may_report_without_beginning():
     device = make_device()
     agent = client_of(device)
@@ -325,5 +337,5 @@ def test_check_in_with_work_costs_the_same_whatever_the_queue(count_statements, 
         order_job(device)
 
     # PostgreSQL: 1. the check-in, 2. the offer. SQLite sends the parts one by one.
-    with count_statements(2 if connection.vendor == "postgresql" else 6):
+    with count_statements(2 if connection.vendor == "postgresql" else 7):
         assert check_in(agent)["commands"]
