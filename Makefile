@@ -13,9 +13,8 @@ help: ## Say what can be made
 run: ## Serve the demo at http://127.0.0.1:8000 (or PORT=8001, DATABASE__URL=postgresql://...)
 	@sh scripts/python -m scripts.run
 
-test: environment ## Test on SQLite, then on PostgreSQL
-	$(PYTHON) -m pytest --database sqlite
-	$(PYTHON) -m pytest --database postgresql
+test: environment ## Test on SQLite and on PostgreSQL, side by side
+	$(PYTHON) -m scripts.test
 
 test-slow: environment ## The tests that take long, on both databases
 	$(PYTHON) -m pytest --database sqlite -m slow

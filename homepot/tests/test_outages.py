@@ -16,6 +16,12 @@ def fail(watch: Outages, message: str) -> None:
         raise OperationalError(message)
 
 
+@pytest.fixture(autouse=True)
+def no_connection():
+    """Whatever ran before: a connection that works would show that there is no outage."""
+    connection.close()
+
+
 @pytest.fixture
 def log(caplog):
     caplog.set_level(logging.INFO, logger=outages.__name__)
