@@ -19,6 +19,7 @@ from audit import export, services
 from audit.enums import AuditEvent
 from audit.models import AuditLog
 from devices.tests.factories import make_device
+from homepot.spreadsheets import writing
 from sites.tests.factories import make_site
 
 pytestmark = pytest.mark.django_db
@@ -88,7 +89,7 @@ def test_csv_holds_what_the_list_shows(admin):
     assert row["created_at"] == listed["created_at"]
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "'="])
 def test_csv_cells_are_never_formulas(admin, start):
     text = f'{start}HYPERLINK("http://evil.example","look")'
     make_rows(1, description=text, user_agent="harmless = really")
@@ -115,7 +116,7 @@ def test_export_is_audited_once_before_the_first_byte(admin):
 
 
 def test_export_ends_although_rows_keep_coming(admin, monkeypatch):
-    monkeypatch.setattr(export, "PAGE_ROWS", 2)
+    monkeypatch.setattr(writing, "PAGE_ROWS", 2)
     make_rows(5)
     answer = admin.get(EXPORT, {"format": "ndjson"})
     chunks = []
@@ -127,7 +128,7 @@ def test_export_ends_although_rows_keep_coming(admin, monkeypatch):
 
 @pytest.mark.parametrize("rows", [0, 1, 3, 4])
 def test_pages_hold_every_row_once(admin, monkeypatch, rows):
-    monkeypatch.setattr(export, "PAGE_ROWS", 2)
+    monkeypatch.setattr(writing, "PAGE_ROWS", 2)
     make_rows(rows)
     answer = admin.get(EXPORT, {"format": "ndjson"})
     pks = [json.loads(line)["id"] for line in body_of(answer).splitlines()]
@@ -136,7 +137,7 @@ def test_pages_hold_every_row_once(admin, monkeypatch, rows):
 
 
 def test_each_page_is_one_statement(admin, monkeypatch, count_statements):
-    monkeypatch.setattr(export, "PAGE_ROWS", 2)
+    monkeypatch.setattr(writing, "PAGE_ROWS", 2)
     make_rows(5)
     # 1. the caller's key, 2. the audit row, 3.-5. the pages
     with count_statements(5):
@@ -145,7 +146,7 @@ def test_each_page_is_one_statement(admin, monkeypatch, count_statements):
 
 @pytest.mark.django_db(transaction=True)
 def test_nothing_is_open_between_pages(admin, monkeypatch):
-    monkeypatch.setattr(export, "PAGE_ROWS", 2)
+    monkeypatch.setattr(writing, "PAGE_ROWS", 2)
     make_rows(5)
     for _ in admin.get(EXPORT).streaming_content:
         assert connection.connection is None
