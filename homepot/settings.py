@@ -167,6 +167,12 @@ STATIC_URL = "/static/"
 # Files are served from the packages themselves; nothing has to be collected first.
 WHITENOISE_USE_FINDERS = True
 
+FILE_UPLOAD_HANDLERS = [
+    "homepot.uploads.LimitedUploadHandler",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
+
 # Accounts
 
 AUTH_USER_MODEL = "accounts.User"
