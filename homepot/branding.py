@@ -41,7 +41,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": asset("favicon.svg")},
     ],
-    "STYLES": [asset("admin.css"), asset("things.css")],
+    "STYLES": [asset("admin.css"), asset("things.css"), asset("imports.css")],
     "SCRIPTS": [asset("keyboard.js")],
     "LOGIN": {"image": asset("login.svg")},
     "ENVIRONMENT": "homepot.branding.environment_label",

@@ -342,6 +342,8 @@ SWEEPS: dict[str, float] = {
     "devices.sweeps.prune_health_rollups": 60,
     "devices.sweeps.prune_status_changes": 60,
     "homepot.idempotency.forget_old_keys": 60,
+    "homepot.spreadsheets.sweeps.apply_imports": 2,
+    "homepot.spreadsheets.sweeps.forget_old_imports": 60,
 }
 # How long a worker that was killed in the middle of a sweep keeps others from it.
 SWEEP_LEASE_SECONDS = 15
@@ -362,6 +364,10 @@ if METRICS_TOKEN:
     SHORT_PATHS["/metrics"] = "homepot.metrics.views.metrics"
     if IS_WEB_PROCESS:
         PULSE_TASKS.append("homepot.metrics.counters.note_pool")
+
+# Lists that are spreadsheets too: see homepot/spreadsheets/sheet.py.
+
+SHEETS = {"sites": "sites.sheet.SITES", "devices": "devices.sheet.DEVICES"}
 
 # Logs
 

@@ -25,6 +25,8 @@ from devices.tests.factories import (
     make_health_check,
     make_status_change,
 )
+from homepot.enums import ImportState
+from homepot.models import DataImport
 from jobs.models import Job, JobExecution
 from jobs.tests.factories import order_job
 from sites.models import Site
@@ -51,6 +53,13 @@ def pages(
     }
 
 
+# Of lists that are spreadsheets too; a page of an import is its owner's.
+SHEET = {
+    "export-csv/": VIEW,
+    "export-xlsx/": VIEW,
+    "import/": OPERATE,
+    "import/{import_pk}/": OPERATE,
+}
 MODELS: dict[str, dict[str, Any]] = {
     "accounts/user": {
         **pages(ADMINISTER, add=ADMINISTER, view=ADMINISTER, history=ADMINISTER),
@@ -62,12 +71,14 @@ MODELS: dict[str, dict[str, Any]] = {
     "audit/auditlog": {**pages(VIEW), "export-csv/": VIEW, "export-ndjson/": VIEW},
     "sites/site": {
         **pages(VIEW, add=Action.CREATE_SITES, history=VIEW),
+        **SHEET,
         "{pk}/make-enrolment-key/": OPERATE,
         "{pk}/revoke-enrolment-key/": OPERATE,
         "{pk}/retire/": OPERATE,
     },
     "devices/device": {
         **pages(VIEW, add=OPERATE, history=VIEW),
+        **SHEET,
         "site-maintenance/": OPERATE,
         "end-site-maintenance/": OPERATE,
         "{pk}/maintenance/": OPERATE,
@@ -119,6 +130,7 @@ def admin_pages() -> Iterator[str]:
     for path in walk(get_resolver().url_patterns, ""):
         for spelled in ("<path:object_id>", "<id>"):
             path = path.replace(spelled, "{pk}")
+        path = path.replace("<int:import_pk>", "{import_pk}")
         # These redirect, or list what else is allowed: the pages they lead to are in the table.
         if path.startswith(("r/", "^(?P<app_label>", "(?P<url>")) or path.endswith("/{pk}/"):
             continue
@@ -180,6 +192,16 @@ def is_expected(user: User | None, action: Any) -> bool:
     return action == STAFF or may(user, action)
 
 
+def import_of(user: User | None, model: str) -> int:
+    """A file that `user` uploaded, to be looked at."""
+    return DataImport.objects.create(
+        sheet=model.partition("/")[0],
+        user=user or make_user(),
+        filename="list.csv",
+        state=ImportState.CHECKED,
+    ).pk
+
+
 @pytest.mark.parametrize("caller", CALLERS)
 def test_every_page_lets_in_whom_the_policy_lets_in(things, caller):
     browser, user = sign_in(caller)
@@ -189,7 +211,10 @@ def test_every_page_lets_in_whom_the_policy_lets_in(things, caller):
             continue
         model = "/".join(page.split("/")[:2])
         query = AUTOCOMPLETE if page == "autocomplete/" else {"site": things["sites/site"]}
-        answer = browser.get(f"/admin/{page.format(pk=things.get(model))}", query)
+        import_pk = import_of(user, model) if "{import_pk}" in page else None
+        path = page.format(pk=things.get(model), import_pk=import_pk)
+        answer = browser.get(f"/admin/{path}", query)
+        b"".join(answer)  # a file is there only once it was read
         is_sent_away = answer.status_code == 302 and "/admin/login/" in answer["Location"]
         is_let_in = not is_sent_away and answer.status_code not in (403, 404)
         if is_let_in != is_expected(user, action):

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.contrib import admin
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command, get_commands
 from django.http import HttpRequest
 from django.test import Client, RequestFactory
@@ -480,6 +481,11 @@ PAGES: dict[str, Asked] = {
     ),
     "rotate_key_selected devices.device": Asked({"confirmed": "1"}, "device_key_created", "device"),
     "retire_selected devices.device": Asked({"confirmed": "1"}, "device_retired", "device"),
+    **{
+        f"export_{format} {model}": Asked({}, "data_exported")
+        for format in ("csv", "xlsx")
+        for model in ("sites.site", "devices.device")
+    },
     "export_csv audit.auditlog": Asked({}, "data_exported"),
     "export_ndjson audit.auditlog": Asked({}, "data_exported"),
 }
@@ -490,6 +496,8 @@ TESTED_ELSEWHERE |= {
     f"{name} jobs.job" for name in ("add", "cancel", "cancel_selected", "retry", "again")
 }
 TESTED_ELSEWHERE |= {"order_for_selected devices.device"}
+# They change many things: see below.
+TESTED_ELSEWHERE |= {"import_file sites.site", "import_file devices.device"}
 
 
 def admin_request() -> HttpRequest:
@@ -576,6 +584,7 @@ def test_page_is_audited_once(ask, page):
     answer = send()
 
     assert answer.status_code in (200, 302), answer.content
+    b"".join(answer)  # a file is there only once it was read
     check_row(asked.event, earlier, actor="anna", new=asked.new)
     for row in rows_after(earlier):
         assert row.request_id == answer["X-Request-ID"]
@@ -591,6 +600,61 @@ def test_page_that_fails_after_its_row_leaves_nothing(ask, page, request):
 
     with pytest.raises(Crash):
         send()
+
+    assert everything() == before
+
+
+# Imports, which write a row for each thing and one for themselves
+
+IMPORTS = {
+    "site": ("site_id,name\n{site_id},New\nharbour,Harbour\n", "site_updated", "site_created"),
+    "device": (
+        "device_id,site_id,name\n{device_id},,New\n,{site_id},Till 2\n",
+        "device_updated",
+        "device_created",
+    ),
+}
+
+
+@pytest.fixture
+def upload(world: World, client: Client) -> Callable[[str], Any]:
+    """`upload("site")` uploads a file and returns what confirms it."""
+    client.force_login(world.admin)
+
+    def prepare(thing: str) -> Callable[[], Any]:
+        content = IMPORTS[thing][0].format(**world.ids()).encode()
+        file = SimpleUploadedFile("list.csv", content)
+        page = client.post(f"/admin/{thing}s/{thing}/import/", {"file": file})
+        return lambda: client.post(page["Location"])
+
+    return prepare
+
+
+@pytest.mark.parametrize("thing", IMPORTS)
+def test_import_is_audited_once_for_each_thing(upload, world, thing):
+    earlier = newest_pk()
+    confirm = upload(thing)
+    assert rows_after(earlier) == []
+
+    answer = confirm()
+
+    rows = rows_after(earlier)
+    _, updated, created = IMPORTS[thing]
+    assert sorted(row.event_type for row in rows) == sorted([created, updated, "data_imported"])
+    told = {(row.actor_label, row.request_id, row.ip_address) for row in rows}
+    assert told == {("anna", answer["X-Request-ID"], "127.0.0.1")}
+    for row in rows:
+        assert (row.old_values or {}).keys() == (row.new_values or {}).keys()
+
+
+@pytest.mark.parametrize("thing", IMPORTS)
+def test_import_that_fails_after_its_rows_leaves_nothing(upload, thing, request):
+    confirm = upload(thing)
+    request.getfixturevalue("crash_after_the_row")
+    before = everything()
+
+    with pytest.raises(Crash):
+        confirm()
 
     assert everything() == before
 

@@ -20,6 +20,7 @@ from devices.admin.filters import SinceFilter, StatusFilter
 from devices.admin.forms import DeviceForm
 from devices.admin.labels import status_label
 from devices.models import Device
+from devices.sheet import DEVICES
 from homepot.admin import (
     Command,
     DateRangeFilter,
@@ -32,11 +33,13 @@ from homepot.admin import (
     two_lines,
 )
 from homepot.forms import is_key
+from homepot.spreadsheets.admin import SheetAdmin
 from sites.models import Site
 
 
 @admin.register(Device)
-class DeviceAdmin(RetirableModelAdmin):
+class DeviceAdmin(SheetAdmin, RetirableModelAdmin):
+    sheet = DEVICES
     form = DeviceForm
     labels = {
         "device_id": "Device id",

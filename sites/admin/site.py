@@ -27,9 +27,11 @@ from homepot.admin import (
     on_page,
     two_lines,
 )
+from homepot.spreadsheets.admin import SheetAdmin
 from sites import services
 from sites.admin import commands
 from sites.models import Site
+from sites.sheet import SITES
 
 
 @cache
@@ -58,7 +60,8 @@ class SiteForm(forms.ModelForm):
 
 
 @admin.register(Site)
-class SiteAdmin(RetirableModelAdmin):
+class SiteAdmin(SheetAdmin, RetirableModelAdmin):
+    sheet = SITES
     form = SiteForm
     list_display = ("place", "location", "zone", "device_count", "opened")
     list_filter = (InUseFilter, ("created_at", DateRangeFilter))
