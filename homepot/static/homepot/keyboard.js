@@ -8,6 +8,7 @@
     arrow_back: "Back",
     dock_to_right: "Navigation",
     more_horiz: "More",
+    search: "Search",
     unfold_more: "Account",
   };
 
@@ -42,6 +43,26 @@
       setTimeout(() => document.querySelector("#filter-form :is(input:not([type=hidden]), select)")?.focus(), 50);
     });
   };
+
+  // What is chosen by typing a part of a name stands behind the select that has the label.
+  const nameChoice = (field) => {
+    const select = field.previousElementSibling;
+    const label = select?.labels?.[0]?.textContent.trim() || "Choose";
+    for (const part of field.querySelectorAll("[role=combobox], [role=textbox]")) {
+      part.setAttribute("aria-label", label);
+    }
+  };
+
+  // They are made by another script, whenever it gets to it.
+  new MutationObserver((changes) => {
+    for (const { addedNodes } of changes) {
+      for (const node of addedNodes) {
+        if (node instanceof Element && node.matches(".select2-container")) {
+          nameChoice(node);
+        }
+      }
+    }
+  }).observe(document.documentElement, { childList: true, subtree: true });
 
   document.addEventListener("DOMContentLoaded", () => {
     for (const element of document.querySelectorAll("[x-on\\:click]")) {
