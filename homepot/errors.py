@@ -28,12 +28,15 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from homepot.metrics.counters import REFUSED_KEYS
+from homepot.outages import database_outages
 from homepot.request_context import current_request
 
 logger = logging.getLogger(__name__)
 
 PROBLEM_CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
+# What Django looks at before it logs an answer, and sets when it has.
+LOGGED = "_has_been_logged"
 
 
 class DomainError(Exception):
@@ -104,6 +107,7 @@ def bad_request_detail(error: Exception) -> str:
 def problem_response(error: Exception, context: dict[str, Any]) -> Response | None:
     """REST framework's exception handler; None leaves the error to `handler500`."""
     headers: dict[str, str] = {}
+    is_told_once = False
     translated = _problem_of(error)
     if translated is None:
         return None
@@ -114,7 +118,9 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
             headers["Retry-After"] = str(math.ceil(wait))
     if isinstance(error, (OperationalError, InterfaceError)):
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-        logger.error("Database unavailable: %s", error)
+        is_told_once = database_outages.explains(error)
+        if not is_told_once:
+            logger.error("Database unavailable: %s", error)
     if isinstance(error, exceptions.AuthenticationFailed):
         # Not audited: guessing keys would fill the audit log.
         caller = current_request.get()
@@ -123,12 +129,14 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
     if isinstance(error, (DataError, RecursionError)):
         # The checks of the input should have caught it: a fault of ours.
         logger.error("Input reached the database unchecked", exc_info=error)
-    return Response(
+    response = Response(
         translated,
         status=translated["status"],
         headers=headers,
         content_type=PROBLEM_CONTENT_TYPE,
     )
+    _mark(response, is_logged=is_told_once)
+    return response
 
 
 def plain_problem_response(error: Exception) -> HttpResponse:
@@ -136,12 +144,20 @@ def plain_problem_response(error: Exception) -> HttpResponse:
     answer = problem_response(error, {})
     if answer is None:
         raise error
-    return HttpResponse(
+    response = HttpResponse(
         orjson.dumps(answer.data, default=str),
         status=answer.status_code,
         headers={name: value for name, value in answer.items() if name != "Content-Type"},
         content_type=PROBLEM_CONTENT_TYPE,
     )
+    _mark(response, is_logged=hasattr(answer, LOGGED))
+    return response
+
+
+def _mark(response: HttpResponse, *, is_logged: bool) -> None:
+    """Spare Django a line about `response`: an outage would fill the log with them."""
+    if is_logged:
+        setattr(response, LOGGED, True)
 
 
 def _problem_of(error: Exception) -> dict[str, Any] | None:

@@ -31,13 +31,19 @@ class Outages:
         try:
             yield
         except (OperationalError, InterfaceError) as error:
-            if _database_answers():
+            if not self.explains(error, started_at):
                 raise
-            if self._changes(started_at, is_away=True):
-                logger.error("The database does not answer; trying again until it does: %s", error)
         else:
             if self._changes(started_at, is_away=False):
                 logger.info("The database answers again")
+
+    def explains(self, error: Exception, started_at: float | None = None) -> bool:
+        """Whether `error`, of what started then or just now, came of an outage; logs its begin."""
+        if _database_answers():
+            return False
+        if self._changes(started_at or time.monotonic(), is_away=True):
+            logger.error("The database does not answer; trying again until it does: %s", error)
+        return True
 
     def _changes(self, started_at: float, *, is_away: bool) -> bool:
         with self._lock:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import sys
-
-from django.db import OperationalError, connection
+from django.db import connection
 from django.urls import resolve
 
+from homepot.outages import database_outages
 from homepot.pulse import start_pulse
 
 
 def warm_up() -> None:
-    """Reach the database, load every URL and start the pulse.
+    """Fill the pool, load every URL and start the pulse.
 
-    Ends the process when the database cannot be reached.
+    `serve` has seen that the database is there. When it is away by now, or while a process
+    that died is replaced, requests are told so until it is back.
     """
-    try:
+    with database_outages.tolerate():
         connection.ensure_connection()
-    except OperationalError as error:
-        sys.exit(f"homepot: {error}")
     connection.close()
     resolve("/")
     start_pulse()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import os
 import random
 import signal
@@ -20,12 +21,15 @@ from dataclasses import dataclass, field
 import psutil
 import pytest
 from django.db import connection, transaction
+from django.utils import timezone
 
 from accounts.keys import digest_of
 from devices.enums import LifecycleState
 from devices.models import Device, DeviceCredential, HealthCheck, StatusChange
 from homepot.bulk import insert_rows
-from homepot.testing.processes import manage
+from homepot.sweeps import sweep_states
+from homepot.testing.postgres import restart
+from homepot.testing.processes import manage, wait_until
 from sites.tests.factories import make_site
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
@@ -78,6 +82,8 @@ class Clients:
     acknowledged: set[str] = field(default_factory=set)
     devices: set[str] = field(default_factory=set)
     answers: Counter[str] = field(default_factory=Counter)
+    # When something else than a 200 came, or nothing at all.
+    failed_at: list[float] = field(default_factory=list)
     is_over: threading.Event = field(default_factory=threading.Event)
 
     def send(self, client: int) -> None:
@@ -95,6 +101,7 @@ class Clients:
                 answer.read()
             except (OSError, http.client.HTTPException) as error:
                 self.answers[type(error).__name__] += 1
+                self.failed_at.append(time.monotonic())
                 server.close()
                 time.sleep(0.05)
                 continue
@@ -102,6 +109,9 @@ class Clients:
             if answer.status == 200:
                 self.acknowledged.add(mark)
                 self.devices.add(device_id)
+            else:
+                self.failed_at.append(time.monotonic())
+                time.sleep(0.05)  # as the answer asks, in small
         server.close()
 
     def run(self, count: int, seconds: float, *events: tuple[float, object]) -> None:
@@ -128,13 +138,14 @@ class Clients:
 
 
 @pytest.fixture
-def clients(fleet: None):
+def clients(fleet: None, request):
+    workers = getattr(request, "param", 2)
     with closing(socket.socket()) as probe:
         probe.bind((HOST, 0))
         port = probe.getsockname()[1]
     # Nobody falls silent while this runs.
     options = {"DEVICES__CHECK_IN_SECONDS": "3600", "DATABASE__POOL_SIZE": "4"}
-    with manage("serve", "--port", str(port), "--workers", "2", **options) as server:
+    with manage("serve", "--port", str(port), "--workers", str(workers), **options) as server:
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             with closing(socket.socket()) as probe:
@@ -187,3 +198,51 @@ def test_kills_lose_nothing_that_was_acknowledged(clients):
     assert len(clients.acknowledged) > 25
     assert set(clients.answers) - {"200"} != set(), "nobody noticed a kill"
     clients.check_that_all_is_there()
+
+
+@pytest.mark.parametrize("clients", [3], indirect=True)
+def test_restarts_of_postgresql_are_outlived_and_lose_nothing(clients):
+    """A short one, and one after which a pause that doubles would go on for long."""
+    folder = connection.settings_dict["HOST"]
+    if connection.vendor != "postgresql" or os.environ.get("TEST_DATABASE_URL"):
+        pytest.skip("only the run's own server is restarted")
+    processes = psutil.Process(clients.server.pid).children(recursive=True)
+    spells: list[tuple[float, float]] = []
+    readiness: list[tuple[float, int, float]] = []
+
+    def restart_for(seconds: float) -> None:
+        connection.close()
+        gone_at = time.monotonic()
+        restart(folder, away_seconds=seconds)
+        spells.append((gone_at, time.monotonic()))
+
+    def watch() -> None:
+        while not clients.is_over.wait(0.1):
+            began = time.monotonic()
+            server = http.client.HTTPConnection(HOST, clients.port, timeout=30)
+            server.request("GET", "/readyz")
+            status = server.getresponse().status
+            server.close()
+            readiness.append((began, status, time.monotonic() - began))
+
+    with manage("run_worker", DEVICES__CHECK_IN_SECONDS="3600") as worker:
+        wait_until(lambda: not any(state.is_overdue for state in sweep_states(timezone.now())))
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        clients.run(16, 45, (5, lambda: restart_for(2)), (15, lambda: restart_for(12)))
+        watcher.join()
+        assert worker.poll() is None
+
+    clients.check_that_all_is_there()
+    assert len(clients.acknowledged) > 45
+    assert psutil.Process(clients.server.pid).children(recursive=True) == processes
+    ends = [*(gone_at for gone_at, _ in spells[1:]), math.inf]
+    for (gone_at, back_at), end in zip(spells, ends, strict=True):
+        served_again = max(at for at in clients.failed_at if gone_at < at < end) - back_at
+        ready_again = min(at for at, status, _ in readiness if at > back_at and status == 200)
+        assert (served_again < 5, ready_again - back_at < 5) == (True, True)
+        # Before, what was found a moment ago may still be told.
+        told = {status for at, status, _ in readiness if gone_at + 1.5 < at < back_at - 0.5}
+        assert told == {503}
+        took = [seconds for at, _, seconds in readiness if gone_at < at < back_at]
+        assert max(took) < 2.5

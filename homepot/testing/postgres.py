@@ -35,6 +35,25 @@ PORT = 5432
 FORGETFUL_SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
 
+# Of the servers that this process started, by their folders.
+_keepers: dict[str, subprocess.Popen[str]] = {}
+
+
+def restart(folder: str, *, away_seconds: float) -> None:
+    """Stop the server in `folder`, as an upgrade of it does, and start it again after a while.
+
+    Raises KeyError when it is none of ours.
+    """
+    keeper = _keepers[folder]
+    assert keeper.stdin
+    assert keeper.stdout
+    keeper.stdin.write(f"{away_seconds}\n")
+    keeper.stdin.flush()
+    answer = keeper.stdout.readline().strip()
+    if answer != folder:
+        raise RuntimeError(f"PostgreSQL did not start again: {answer} {keeper.stdout.read()}")
+
+
 @contextmanager
 def postgresql_server(
     *, settings: Sequence[str] = FORGETFUL_SETTINGS, database: str = SUPERUSER
@@ -59,22 +78,34 @@ def postgresql_server(
         answer = keeper.stdout.readline().strip()
         if not answer.startswith("/"):
             raise RuntimeError(f"PostgreSQL did not start: {answer} {keeper.stdout.read()}")
+        url = f"postgresql://{SUPERUSER}@/{database}?{urlencode({'host': answer})}"
+        _keepers[answer] = keeper
         try:
-            yield f"postgresql://{SUPERUSER}@/{database}?{urlencode({'host': answer})}"
+            yield url
         finally:
+            del _keepers[answer]
             keeper.stdin.close()
             keeper.wait(STOP_SECONDS + 10)
 
 
 def keep_server(settings: Sequence[str]) -> None:
-    """Run a server until standard input ends; say its folder on standard output."""
+    """Run a server until standard input ends; say its folder on standard output.
+
+    A number on standard input stops it for as many seconds; the folder is said again then.
+    """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     folder = Path(tempfile.mkdtemp(prefix="homepot-postgresql-"))
     server = None
     try:
-        server = _start(folder, settings)
+        installation = _installation(folder)
+        _make_cluster(installation, folder)
+        server = _start(installation, folder, settings)
         print(folder, flush=True)
-        sys.stdin.read()
+        for seconds in sys.stdin:
+            _stop(server)
+            time.sleep(float(seconds))
+            server = _start(installation, folder, settings)
+            print(folder, flush=True)
     except (OSError, RuntimeError, subprocess.SubprocessError) as error:
         print(error, flush=True)
     finally:
@@ -83,33 +114,39 @@ def keep_server(settings: Sequence[str]) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start(folder: Path, settings: Sequence[str]) -> subprocess.Popen[bytes]:
-    installation = _installation(folder)
-    identity: dict[str, Any] = {}
-    if os.geteuid() == 0:
-        account = pwd.getpwnam(UNPRIVILEGED_ACCOUNT)
-        os.chown(folder, account.pw_uid, account.pw_gid)
-        identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-    data, log = folder / "data", folder / "log"
+def _identity(folder: Path) -> dict[str, Any]:
+    """Whose the server is: root gives the folder, and the server, to another account."""
+    if os.geteuid() != 0:
+        return {}
+    account = pwd.getpwnam(UNPRIVILEGED_ACCOUNT)
+    os.chown(folder, account.pw_uid, account.pw_gid)
+    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+
+
+def _make_cluster(installation: Path, folder: Path) -> None:
     initdb = [
-        *(str(installation / "bin" / "initdb"), "-D", str(data), "-U", SUPERUSER),
+        *(str(installation / "bin" / "initdb"), "-D", str(folder / "data"), "-U", SUPERUSER),
         *("--auth=trust", "--no-sync", "--encoding=UTF8", "--no-locale"),
         *("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
     ]
-    with log.open("wb") as output:
-        made = subprocess.run(initdb, stdout=output, stderr=output, cwd=folder, **identity)
-        if made.returncode:
-            raise RuntimeError(log.read_text(errors="replace"))
-        defaults = ("listen_addresses=", f"unix_socket_directories={folder}", f"port={PORT}")
-        options = [part for entry in (*defaults, *settings) for part in ("-c", entry)]
+    with (folder / "log").open("wb") as output:
+        made = subprocess.run(initdb, stdout=output, stderr=output, cwd=folder, **_identity(folder))
+    if made.returncode:
+        raise RuntimeError((folder / "log").read_text(errors="replace"))
+
+
+def _start(installation: Path, folder: Path, settings: Sequence[str]) -> subprocess.Popen[bytes]:
+    defaults = ("listen_addresses=", f"unix_socket_directories={folder}", f"port={PORT}")
+    options = [part for entry in (*defaults, *settings) for part in ("-c", entry)]
+    with (folder / "log").open("ab") as output:
         server = subprocess.Popen(
-            [str(installation / "bin" / "postgres"), "-D", str(data), *options],
+            [str(installation / "bin" / "postgres"), "-D", str(folder / "data"), *options],
             stdout=output,
             stderr=output,
             cwd=folder,
-            **identity,
+            **_identity(folder),
         )
-    _wait_until_ready(server, data, log)
+    _wait_until_ready(server, folder / "data", folder / "log")
     return server
 
 

@@ -187,14 +187,19 @@ def test_more_threads_than_connections_end_in_one_line(run_serve):
     )
 
 
-def test_workers_that_cannot_reach_the_database_end_the_server(start, tmp_path, free_port):
-    """What `serve` has seen to be there may be gone a moment later."""
+def test_worker_that_cannot_reach_the_database_says_so_and_waits(start, tmp_path, free_port):
+    """What `serve` has seen to be there may be gone when a worker that died is replaced."""
     program = start(
         *("-m", "homepot.web_server", "--host", "127.0.0.1", "--port", free_port),
         *("--workers", "2", "--threads", "4", "--log-level", "INFO", "--log-format", "text"),
         DATABASE__URL=f"sqlite:///{tmp_path}/missing/homepot.db",
     )
-    assert program.process.wait(60) == 1
-    assert f"homepot: Cannot open the SQLite database {tmp_path}/missing" in program.output
+    for number in (1, 2):
+        program.wait_for(f"Started worker-{number}")
+    assert status_of(free_port, "/readyz") == 503
+    assert status_of(free_port, "/livez") == 200
+    told = f"trying again until it does: Cannot open the SQLite database {tmp_path}"
+    # By each of the workers, and not for each request.
+    assert program.output.count(told) == 2
     assert "Traceback" not in program.output
     assert os.listdir(tmp_path) == ["output-0"]
