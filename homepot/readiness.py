@@ -16,7 +16,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 from django.db import connection, connections
@@ -104,12 +103,12 @@ def look_at_connection() -> tuple[bool, str]:
 def look_at_migrations() -> tuple[bool, str]:
     """Whether the tables are those that this code was written for."""
     applied = set(MigrationRecorder.Migration.objects.values_list("app", "name"))
-    missing = len(_migrations() - applied)
+    missing = len(known_migrations() - applied)
     return not missing, f"{missing} are to be applied." if missing else "All are applied."
 
 
 @cache
-def _migrations() -> frozenset[tuple[str, str]]:
+def known_migrations() -> frozenset[tuple[str, str]]:
     loader = MigrationLoader(None, load=False)
     loader.load_disk()
     return frozenset(loader.disk_migrations)
@@ -136,9 +135,12 @@ UNREADABLE = {
 
 def free_disk_bytes() -> int:
     """The room where this process writes: SQLite's folder, else the project's."""
-    options: dict[str, Any] = connection.settings_dict
-    is_file = connection.vendor == "sqlite"
-    return shutil.disk_usage(Path(options["NAME"]).parent if is_file else settings.BASE_DIR).free
+    folder = Path(settings.BASE_DIR)
+    if connection.vendor == "sqlite":
+        folder = Path(connection.settings_dict["NAME"]).parent
+        # The database's part tells of a folder that is missing.
+        folder = folder if folder.exists() else settings.BASE_DIR
+    return shutil.disk_usage(folder).free
 
 
 def look_at_disk() -> Part:
