@@ -19,10 +19,10 @@ class Tally:
     keys: list[tuple[str, str]] = field(default_factory=list)
 
 
-def in_steps(pks: Iterable[int]) -> Iterator[list[int]]:
+def in_steps(pks: Iterable[int], at_most: int | None = None) -> Iterator[list[int]]:
     """`pks` in their order, some at a time: the order in which rows are locked."""
     rest = iter(sorted(set(pks)))
-    while step := list(islice(rest, STEP_ROWS)):
+    while step := list(islice(rest, at_most or STEP_ROWS)):
         yield step
 
 

@@ -17,6 +17,9 @@ from devices.services import locked
 from homepot.steps import Tally, in_steps
 from homepot.transactions import retried
 
+# Each of them has work of its own to be ended, in statements of its own.
+LEAVING_AT_ONCE = 100
+
 
 def suspend_devices(*, pks: Sequence[int], actor: User) -> Tally:
     def step(devices: list[Device], now: datetime, tally: Tally) -> None:
@@ -74,7 +77,7 @@ def _in_steps(
     leave: bool = False,
 ) -> Tally:
     tally = Tally(asked=len(set(pks)))
-    for some in in_steps(pks):
+    for some in in_steps(pks, LEAVING_AT_ONCE if leave else None):
         done = _one_step(some, actor, step, leave)
         tally.done += done.done
         tally.keys += done.keys
