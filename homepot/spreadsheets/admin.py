@@ -53,7 +53,8 @@ class SheetAdmin(ModelAdmin):
         page: Any = super().changelist_view(request, extra_context)
         # A file holds what the list shows, by the same filters.
         if request.GET and hasattr(page, "context_data"):
-            for entry in page.context_data["actions_list"]:
+            # The pages that ask before an action have none.
+            for entry in page.context_data.get("actions_list", ()):
                 for link in entry.get("items", ()):
                     link["path"] += f"?{request.GET.urlencode()}"
         return page
