@@ -21,7 +21,7 @@ from devices.simulation.tally import Tally, TimedTransport
 SETTLE_SECONDS = 15.0
 SETTLE_LOOK_SECONDS = 0.05
 TICK_SECONDS = 1.0
-# In the first moments of a run no more devices a second begin to speak.
+# As many devices a second begin to speak, or more where time is short.
 STARTS_PER_SECOND = 50.0
 
 
@@ -69,11 +69,12 @@ class Fleet:
         self._is_over = False
         self._started_at = 0.0
 
-    def start(self) -> None:
-        """Begin, the members one after the other within a few seconds."""
+    def start(self, within: float = math.inf) -> None:
+        """Begin, one member after the other, but all `within` so many seconds."""
         self._started_at = time.monotonic()
+        pause = min(1 / STARTS_PER_SECOND, within / len(self.members))
         for number, member in enumerate(self.members):
-            self._enqueue(member, self._started_at + number / STARTS_PER_SECOND)
+            self._enqueue(member, self._started_at + number * pause)
         for thread in self._threads:
             thread.start()
 
@@ -82,7 +83,7 @@ class Fleet:
 
         What `on_tick` raises, and Ctrl-C, ends the wait.
         """
-        self.start()
+        self.start(within=seconds / 2)
         try:
             while (passed := time.monotonic() - self._started_at) < seconds:
                 on_tick(passed)
