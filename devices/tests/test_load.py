@@ -11,11 +11,9 @@ import math
 import os
 import random
 import signal
-import socket
 import threading
 import time
 from collections import Counter
-from contextlib import closing
 from dataclasses import dataclass, field
 
 import psutil
@@ -29,13 +27,12 @@ from devices.models import Device, DeviceCredential, HealthCheck, StatusChange
 from homepot.bulk import insert_rows
 from homepot.sweeps import sweep_states
 from homepot.testing.postgres import restart
-from homepot.testing.processes import manage, wait_until
+from homepot.testing.processes import HOST, free_port, manage, serve, wait_until
 from sites.tests.factories import make_site
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 DEVICES = 20_000
-HOST = "127.0.0.1"
 
 
 @pytest.fixture
@@ -139,19 +136,10 @@ class Clients:
 
 @pytest.fixture
 def clients(fleet: None, request):
-    workers = getattr(request, "param", 2)
-    with closing(socket.socket()) as probe:
-        probe.bind((HOST, 0))
-        port = probe.getsockname()[1]
+    port, workers = free_port(), getattr(request, "param", 2)
     # Nobody falls silent while this runs.
     options = {"DEVICES__CHECK_IN_SECONDS": "3600", "DATABASE__POOL_SIZE": "4"}
-    with manage("serve", "--port", str(port), "--workers", str(workers), **options) as server:
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            with closing(socket.socket()) as probe:
-                if probe.connect_ex((HOST, port)) == 0:
-                    break
-            time.sleep(0.1)
+    with serve(port, "--workers", str(workers), **options) as server:
         clients = Clients(port)
         clients.server = server  # type: ignore[attr-defined]
         yield clients

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from urllib.parse import quote, urlencode
 from django.conf import settings
 from django.db import connection
 
+HOST = "127.0.0.1"
 WAIT_SECONDS = 30
 POLL_SECONDS = 0.05
 
@@ -62,6 +64,26 @@ def manage(*arguments: str, **environment: str) -> AbstractContextManager[subpro
     """Run `manage.py` with `arguments` beside the test, as `python` does."""
     environment = {"DATABASE__URL": database_url()} | environment
     return python("manage.py", *arguments, **environment)
+
+
+@contextmanager
+def serve(port: int, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """Run the web server beside the test, from when it listens on `port` of 127.0.0.1."""
+    with manage("serve", "--port", str(port), *arguments, **environment) as process:
+        wait_until(lambda: _is_listening(port), process)
+        yield process
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
 
 
 def wait_until(
