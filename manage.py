@@ -12,13 +12,21 @@ def main() -> None:
     try:
         from django.core.exceptions import ImproperlyConfigured
         from django.core.management import execute_from_command_line
-        from django.db import OperationalError
+        from django.db import DatabaseError, OperationalError
     except ImportError as error:
         sys.exit(f"homepot: {error}. Is the environment active? `make run` makes it in .venv.")
     try:
         execute_from_command_line(sys.argv)
-    except (ImproperlyConfigured, OperationalError) as error:
+    except ImproperlyConfigured as error:
         # Settings and databases are set by people: they get a sentence, not a stack trace.
+        sys.exit(f"homepot: {error}")
+    except DatabaseError as error:
+        from homepot.read_only import is_refused_write
+
+        if is_refused_write(error):
+            sys.exit("homepot: Nothing can be changed while MAINTENANCE__READ_ONLY is on.")
+        if not isinstance(error, OperationalError):
+            raise
         sys.exit(f"homepot: {error}")
 
 

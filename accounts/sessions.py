@@ -11,6 +11,8 @@ from typing import Any
 from django.contrib.sessions.backends import db
 from django.utils import timezone
 
+from homepot.read_only import is_read_only
+
 COLUMN_LENGTH = 40  # of Django's table; 160 bits, as many as the key has
 
 
@@ -34,6 +36,11 @@ class SessionStore(db.SessionStore):
         session: Any = super().create_model_instance(data)
         session.session_key = stored_key(session.session_key)
         return session
+
+    def save(self, must_create: bool = False) -> None:
+        """Does nothing in read-only mode: what a page noted in passing is noted another time."""
+        if not is_read_only():
+            super().save(must_create)
 
     def delete(self, session_key: str | None = None) -> None:
         key = session_key or self.session_key

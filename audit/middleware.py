@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from audit import services
+from homepot.read_only import is_read_only
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,9 @@ class RefusedPermissionMiddleware:
 def _record(request: HttpRequest) -> None:
     actor: Any = getattr(request, "user", None)
     if actor is None or actor.pk is None:  # nobody is signed in
+        return
+    if is_read_only():
+        logger.warning("Refused and not audited, in read-only mode: %s", request.path)
         return
     try:
         services.record_refused_permission(

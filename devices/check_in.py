@@ -36,6 +36,7 @@ from devices.status import (
     service_was_away,
 )
 from devices.taking_in import take_in
+from homepot.read_only import is_read_only
 
 # How often the use of a key is noted; more often would be one more write for each check-in.
 KEY_USE_NOTED_EVERY = timedelta(hours=1)
@@ -299,6 +300,8 @@ def _check_in_on_sqlite(caller: Caller, report: Report | None, moment: Moment) -
 
 def note_key_use(credential: DeviceCredential, now: datetime) -> None:
     """Note the use of a key; the first use of a new one ends the keys before it."""
+    if is_read_only():
+        return
     used_at = credential.last_used_at
     if used_at is not None and used_at >= now - KEY_USE_NOTED_EVERY:
         return

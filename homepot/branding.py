@@ -10,6 +10,8 @@ from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
+from homepot.read_only import is_read_only
+
 
 def asset(name: str) -> Callable[[HttpRequest], str]:
     """The URL of a static file, found when a page is made: settings are read before that."""
@@ -18,6 +20,8 @@ def asset(name: str) -> Callable[[HttpRequest], str]:
 
 def environment_label(request: HttpRequest) -> list[str] | None:
     """Beside every page's title. Production needs no reminder."""
+    if is_read_only():
+        return ["Read-only", "danger"]
     return None if settings.IS_PRODUCTION else ["Development", "warning"]
 
 

@@ -150,6 +150,18 @@ def _share_sessions(options: dict[str, Any]) -> None:
     options["DISABLE_SERVER_SIDE_CURSORS"] = True
 
 
+def read_only_options(options: dict[str, Any]) -> dict[str, Any]:
+    """`options`, with sessions in which the database refuses every write."""
+    driver_options = {**options["OPTIONS"]}
+    if options["ENGINE"] == SQLITE_ENGINE:
+        driver_options["init_command"] += " PRAGMA query_only=ON;"
+        # An IMMEDIATE transaction wants to write.
+        del driver_options["transaction_mode"]
+    else:
+        driver_options["options"] += " -c default_transaction_read_only=on"
+    return {**options, "OPTIONS": driver_options}
+
+
 def describe_database(options: dict[str, Any]) -> str:
     """Engine, host and database for people, without the password."""
     if options["ENGINE"] == SQLITE_ENGINE:

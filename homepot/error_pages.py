@@ -7,9 +7,16 @@ from typing import Any
 import orjson
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.views import defaults
 
-from homepot.errors import PROBLEM_CONTENT_TYPE, bad_request_detail, problem
+from homepot.errors import (
+    PROBLEM_CONTENT_TYPE,
+    bad_request_detail,
+    plain_problem_response,
+    problem,
+)
+from homepot.read_only import ReadOnlyMode
 
 
 def _is_api(request: HttpRequest) -> bool:
@@ -22,6 +29,16 @@ def _api_problem(status: int, detail: str, code: str) -> HttpResponse:
         status=status,
         content_type=PROBLEM_CONTENT_TYPE,
     )
+
+
+def refuse_write(request: HttpRequest) -> HttpResponse:
+    """The answer to what would have to write in read-only mode."""
+    refusal = ReadOnlyMode()
+    if _is_api(request):
+        return plain_problem_response(refusal)
+    response = render(request, "503.html", status=refusal.status_code)
+    response["Retry-After"] = str(refusal.wait)
+    return response
 
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:

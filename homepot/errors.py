@@ -29,6 +29,7 @@ from rest_framework.response import Response
 
 from homepot.metrics.counters import REFUSED_KEYS
 from homepot.outages import database_outages
+from homepot.read_only import ReadOnlyMode, is_refused_write
 from homepot.request_context import current_request
 
 logger = logging.getLogger(__name__)
@@ -106,6 +107,8 @@ def bad_request_detail(error: Exception) -> str:
 
 def problem_response(error: Exception, context: dict[str, Any]) -> Response | None:
     """REST framework's exception handler; None leaves the error to `handler500`."""
+    if is_refused_write(error):
+        error = ReadOnlyMode()
     headers: dict[str, str] = {}
     is_told_once = False
     translated = _problem_of(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from http import HTTPStatus
 from urllib.parse import unquote_to_bytes
 
 from django.conf import settings
@@ -11,7 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.module_loading import import_string
 
 from homepot.csp import CONTENT_SECURITY_POLICIES
-from homepot.error_pages import handler400
+from homepot.error_pages import handler400, refuse_write
+from homepot.read_only import asks_for_change, is_read_only, is_refused_write
 from homepot.request_context import context_of, current_request
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -46,9 +48,32 @@ class ShortPathMiddleware:
         self.views = {path: import_string(name) for path, name in settings.SHORT_PATHS.items()}
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        path = request.path_info
-        view = self.views.get(path.removesuffix("/"))
-        return view(request) if view else self.get_response(request)
+        view = self.views.get(request.path_info.removesuffix("/"))
+        if view is None or (is_read_only() and asks_for_change(request)):
+            return self.get_response(request)
+        return view(request)
+
+
+class ReadOnlyMiddleware:
+    """In read-only mode, answers 503 to every request for a change, and where the database refuses.
+
+    Devices and programs come again after the seconds of Retry-After, with what they had to say.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not is_read_only():
+            return self.get_response(request)
+        response = refuse_write(request) if asks_for_change(request) else self.get_response(request)
+        if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+            # Or Django would log an error for each of them, and the fleet keeps asking.
+            response._has_been_logged = True  # type: ignore[attr-defined]
+        return response
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        return refuse_write(request) if is_refused_write(exception) else None
 
 
 class SecurityPolicyMiddleware:

@@ -20,6 +20,7 @@ from django.utils.module_loading import import_string
 
 from homepot.models import ServicePulse
 from homepot.outages import database_outages
+from homepot.read_only import is_read_only
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,9 @@ def beat(now: datetime, interval: timedelta, patience: timedelta) -> None:
     # Further ahead than clocks differ that are a little off: a clock was wrong, and nobody knows
     # how long the service was away since.
     wrong_from = now + 2 * patience
+    if is_read_only():
+        # The first beat after it finds that the service was away, which for devices it was.
+        return
     # One conditional UPDATE: of two processes that come back at once one grants the grace, and
     # the other finds the service alive and leaves it alone.
     beaten = ServicePulse.objects.filter(pk=1).update(

@@ -24,6 +24,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.db.utils import Error, load_backend
 from django.utils import timezone
 
+from homepot.read_only import is_read_only
 from homepot.sweeps import sweep_states
 
 GOOD_FOR_SECONDS = 1.0
@@ -116,6 +117,8 @@ def known_migrations() -> frozenset[tuple[str, str]]:
 
 def look_at_sweeps() -> tuple[bool, str]:
     """Whether some worker does the work that comes round every few seconds."""
+    if is_read_only():
+        return True, "They stand still in read-only mode."
     overdue = [state for state in sweep_states(timezone.now()) if state.is_overdue]
     names = ", ".join(state.name.rpartition(".")[2] for state in overdue)
     return not overdue, f"Overdue: {names}." if overdue else "All ran in time."

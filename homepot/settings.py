@@ -14,7 +14,7 @@ from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
 
 from homepot.branding import UNFOLD as UNFOLD
-from homepot.database import POSTGRESQL_ENGINE, SQLITE_ENGINE, database_options
+from homepot.database import POSTGRESQL_ENGINE, SQLITE_ENGINE, database_options, read_only_options
 from homepot.env import Env
 from homepot.logging import logging_options
 from homepot.secret_key import check_production_secret, make_secret_key
@@ -75,6 +75,10 @@ OWNER_DATABASE = (
 )
 if OWNER_DATABASE["NAME"] != DATABASES["default"]["NAME"]:
     raise ImproperlyConfigured("DATABASE__OWNER_URL names another database than DATABASE__URL.")
+# Nothing is written but by the owner's commands: see homepot/read_only.py.
+MAINTENANCE_READ_ONLY = env.bool("MAINTENANCE__READ_ONLY", default=False)
+if MAINTENANCE_READ_ONLY:
+    DATABASES["default"] = read_only_options(DATABASES["default"])
 if Path(DATABASES["default"]["NAME"]).parent == BASE_DIR / "data":
     # Nothing to set up: SQLite's default folder makes itself. If it cannot, connecting says so.
     with suppress(OSError):
@@ -128,6 +132,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "homepot.middleware.RefuseBadBytesMiddleware",
+    "homepot.middleware.ReadOnlyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.http.ConditionalGetMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

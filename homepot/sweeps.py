@@ -23,6 +23,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from homepot.models import Sweep
+from homepot.read_only import is_read_only
 
 # How long one run may take, give or take a step.
 RUN_SECONDS = 2
@@ -65,9 +66,12 @@ def move_mark(name: str, was: int, becomes: int) -> None:
 def run_sweep(name: str, holder: str, *, even_if_early: bool = False) -> bool:
     """Run the sweep `name` and note what came of it; False when it is not its turn.
 
-    That is when another holder is at it or, unless `even_if_early`, when it ran a moment ago.
+    That is in read-only mode, when another holder is at it or, unless `even_if_early`, when it
+    ran a moment ago.
     Raises what the sweep raises.
     """
+    if is_read_only():
+        return False
     sweep = import_string(name)
     started_at = timezone.now()
     if not _take_lease(name, holder, started_at, even_if_early=even_if_early):

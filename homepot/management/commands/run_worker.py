@@ -20,6 +20,7 @@ from homepot import pulse
 from homepot.database import describe_database
 from homepot.management.commands.serve import check_migrations_applied
 from homepot.outages import database_outages
+from homepot.read_only import is_read_only
 from homepot.sweeps import run_sweep, stopping
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         check_migrations_applied()
+        if is_read_only():
+            logger.warning("Read-only mode is on: the sweeps stand still")
         pulse.run_tasks()
         worker = Worker()
         if options["once"]:
