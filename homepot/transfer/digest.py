@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -37,12 +37,11 @@ class Digester:
         self._rows = 0
         self._sum = 0
 
-    def add(self, lines: Iterable[bytes]) -> None:
-        count = total = 0
+    def add(self, lines: Sequence[bytes]) -> None:
+        total = 0
         for line in self._canonical(lines) if self._rewritten else lines:
             total += int.from_bytes(blake2b(line, digest_size=DIGEST_BYTES).digest())
-            count += 1
-        self._rows += count
+        self._rows += len(lines)
         self._sum = (self._sum + total) % 2 ** (8 * DIGEST_BYTES)
 
     def result(self) -> TableDigest:
@@ -65,12 +64,12 @@ def table_digests(
     connection: Any,
     only: Iterable[Table] | None = None,
     *,
-    on_rows: Callable[[Table, int], None] | None = None,
+    on_rows: Callable[[int, Table], None] | None = None,
 ) -> dict[str, TableDigest]:
     """The digest of each table by its name, all of one moment.
 
     Of every table of the installation, and of which migrations are applied, unless `only`
-    names some. `on_rows` is called with each batch's number of rows, to show progress.
+    names some. `on_rows` is called with the rows of each batch and their table, to show progress.
     """
     digests = {}
     with snapshot(connection):
@@ -79,6 +78,6 @@ def table_digests(
             for lines in read_lines(connection, table):
                 digester.add(lines)
                 if on_rows:
-                    on_rows(table, len(lines))
+                    on_rows(len(lines), table)
             digests[table.name] = digester.result()
     return digests

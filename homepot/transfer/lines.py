@@ -6,41 +6,31 @@ NULL is \\N, a boolean 0 or 1, a time is in UTC and without the zeros at its end
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import Any
 
-from homepot.transfer.tables import Kind, Table
+from homepot.transfer.tables import Column, Kind, Table
 
 NULL = b"\\N"
-# Enough to make what is done for each batch small beside what is done for each line.
-LINES_PER_BATCH = 1000
+# Enough to make what is done for each batch small beside what is done for each line, and little
+# enough to hold in memory, be it one line.
+BATCH_BYTES = 256 * 1024
 
-# Besides the backslash itself.
-_ESCAPES = (
-    (b"\b", rb"\b"),
-    (b"\f", rb"\f"),
+_BACKSLASH, _ESCAPED_BACKSLASH = b"\\", rb"\\"
+_TAB, _ESCAPED_TAB = b"\t", rb"\t"
+_OTHER_ESCAPES = (
     (b"\n", rb"\n"),
     (b"\r", rb"\r"),
-    (b"\t", rb"\t"),
+    (b"\b", rb"\b"),
+    (b"\f", rb"\f"),
     (b"\v", rb"\v"),
 )
-_has_control = re.compile(rb"[\b\f\n\r\v]").search
-
-
-def unescaped(field: bytes) -> bytes:
-    """The text that stands in a field of a line."""
-    if b"\\" not in field:
-        return field
-    parts = field.split(rb"\\")
-    for character, escape in _ESCAPES:
-        parts = [part.replace(escape, character) for part in parts]
-    return b"\\".join(parts)
 
 
 def read_lines(
     connection: Any, table: Table, *, after: int | None = None, through: int | None = None
-) -> Iterator[list[bytes]]:
+) -> Generator[list[bytes]]:
     """The lines of `table` in batches, in no order.
 
     With `after` or `through`, only those whose key is greater than the one and not greater
@@ -56,7 +46,30 @@ def read_lines(
     tail = f"WHERE {' AND '.join(conditions)} ORDER BY {key}" if conditions else ""
     read = _read_from_sqlite if connection.vendor == "sqlite" else _read_from_postgresql
     with connection.wrap_database_errors:
-        yield from read(connection, table, tail)
+        yield from _batches(read(connection, table, tail))
+
+
+def unescaped(field: bytes) -> bytes:
+    """The text that stands in a field of a line."""
+    if _BACKSLASH not in field:
+        return field
+    parts = field.split(_ESCAPED_BACKSLASH)
+    for character, escape in ((_TAB, _ESCAPED_TAB), *_OTHER_ESCAPES):
+        parts = [part.replace(escape, character) for part in parts]
+    return _BACKSLASH.join(parts)
+
+
+def _batches(lines: Iterable[bytes]) -> Generator[list[bytes]]:
+    batch: list[bytes] = []
+    size = 0
+    for line in lines:
+        batch.append(line)
+        size += len(line)
+        if size > BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _select(expressions: list[str], table: Table, quote: Callable[[str], str], tail: str) -> str:
@@ -67,58 +80,71 @@ def _select(expressions: list[str], table: Table, quote: Callable[[str], str], t
 # SQLite
 
 
-def _read_from_sqlite(connection: Any, table: Table, tail: str) -> Iterator[list[bytes]]:
+def _read_from_sqlite(connection: Any, table: Table, tail: str) -> Generator[bytes]:
     quote = connection.ops.quote_name
     plain = [column for column in table.columns if column.kind.value < Kind.TEXT.value]
     others = table.columns[len(plain) :]
-    expressions = [_sqlite_expression(column.kind, quote(column.name)) for column in others]
-    # What SQLite can write by itself comes as one text, which is fastest.
-    first_text = 0
+    expressions = [_sqlite_expression(column, quote(column.name)) for column in others]
     if plain:
+        # What has nothing to be escaped SQLite writes as one text, which is fastest.
         form = "\t".join(["%s"] * len(plain))
-        values = [_sqlite_expression(column.kind, quote(column.name)) for column in plain]
+        values = [_sqlite_expression(column, quote(column.name)) for column in plain]
         expressions.insert(0, f"printf('{form}', {', '.join(values)})")
-        first_text = 1
-    floats = [n for n, column in enumerate(others, first_text) if column.kind is Kind.FLOAT]
+    first = len(expressions) - len(others)
+    # Texts that cannot be NULL come as they are, and nearly always need no escaping.
+    raw = slice(first, first + sum(_comes_raw(column) for column in others))
+    floats = [n for n, column in enumerate(others, first) if column.kind is Kind.FLOAT]
     tabs = len(table.columns) - 1
+    with reading_bytes(connection) as cursor:
+        for row in cursor.execute(_select(expressions, table, quote, tail)):
+            if floats:
+                row = _with_floats_written(row, floats)
+            line = _TAB.join(row)
+            if (
+                line.count(_TAB) > tabs
+                or _BACKSLASH in b"".join(row[raw])
+                or b"\n" in line
+                or b"\r" in line
+                or b"\b" in line
+                or b"\f" in line
+                or b"\v" in line
+            ):
+                line = _escaped(row, first, raw)
+            yield line
+
+
+@contextmanager
+def reading_bytes(connection: Any) -> Iterator[Any]:
+    """SQLite's own cursor, with texts as the bytes they are."""
     raw = connection.connection
     text_factory, raw.text_factory = raw.text_factory, bytes
-    cursor = raw.cursor()
     try:
-        cursor.execute(_select(expressions, table, quote, tail))
-        while rows := cursor.fetchmany(LINES_PER_BATCH):
-            if floats:
-                rows = [_with_floats_written(row, floats) for row in rows]
-            lines = [b"\t".join(row) for row in rows]
-            # Almost never is there anything to escape besides backslashes.
-            text = b"".join(lines)
-            if text.count(b"\t") != tabs * len(rows) or _has_control(text):
-                lines = [
-                    line
-                    if line.count(b"\t") == tabs and not _has_control(line)
-                    else b"\t".join([*row[:first_text], *map(_escaped, row[first_text:])])
-                    for line, row in zip(lines, rows, strict=True)
-                ]
-            yield lines
+        with closing(raw.cursor()) as cursor:
+            yield cursor
     finally:
-        cursor.close()
         raw.text_factory = text_factory
 
 
-def _sqlite_expression(kind: Kind, column: str) -> str:
-    match kind:
+def _comes_raw(column: Column) -> bool:
+    return column.kind is Kind.TEXT and not column.is_nullable
+
+
+def _sqlite_expression(column: Column, name: str) -> str:
+    if _comes_raw(column):
+        return name
+    match column.kind:
         case Kind.FLOAT:
-            return column  # SQLite would write 15 digits of it, Python writes all
+            return name  # SQLite would write 15 digits of it, Python writes all
         case Kind.TIME:
             value = (
-                f"CASE WHEN substr({column}, 20, 1) = '.' AND length({column}) <= 26 "
-                f"THEN rtrim(rtrim({column}, '0'), '.') ELSE {column} END"
+                f"CASE WHEN substr({name}, 20, 1) = '.' AND length({name}) <= 26 "
+                f"THEN rtrim(rtrim({name}, '0'), '.') ELSE {name} END"
             )
         case Kind.TEXT | Kind.ADDRESS | Kind.JSON:
-            value = f"replace({column}, '\\', '\\\\')"
+            value = f"replace({name}, '\\', '\\\\')"
         case _:
-            value = column
-    return f"coalesce({value}, '\\N')"
+            value = name
+    return f"coalesce({value}, '\\N')" if column.is_nullable else value
 
 
 def _with_floats_written(row: tuple[Any, ...], floats: list[int]) -> list[bytes]:
@@ -130,30 +156,27 @@ def _with_floats_written(row: tuple[Any, ...], floats: list[int]) -> list[bytes]
     return fields
 
 
-def _escaped(field: bytes) -> bytes:
-    """`field`, whose backslashes are escaped already, with the rest escaped too."""
-    for character, escape in _ESCAPES:
-        if character in field:
-            field = field.replace(character, escape)
-    return field
+def _escaped(row: Sequence[bytes], first: int, raw: slice) -> bytes:
+    """The line of `row`, whose backslashes are escaped already but in the columns `raw`."""
+    fields = list(row)
+    fields[raw] = [field.replace(_BACKSLASH, _ESCAPED_BACKSLASH) for field in fields[raw]]
+    fields[first:] = [field.replace(_TAB, _ESCAPED_TAB) for field in fields[first:]]
+    line = _TAB.join(fields)
+    for character, escape in _OTHER_ESCAPES:
+        line = line.replace(character, escape)
+    return line
 
 
 # PostgreSQL
 
 
-def _read_from_postgresql(connection: Any, table: Table, tail: str) -> Iterator[list[bytes]]:
+def _read_from_postgresql(connection: Any, table: Table, tail: str) -> Generator[bytes]:
     quote = connection.ops.quote_name
     expressions = [_postgresql_expression(c.kind, quote(c.name)) for c in table.columns]
     sql = f"COPY ({_select(expressions, table, quote, tail)}) TO STDOUT"
-    lines: list[bytes] = []
     with connection.connection.cursor() as cursor, cursor.copy(sql) as copy:
         for line in copy:
-            lines.append(bytes(line[:-1]))
-            if len(lines) == LINES_PER_BATCH:
-                yield lines
-                lines = []
-    if lines:
-        yield lines
+            yield bytes(line[:-1])
 
 
 def _postgresql_expression(kind: Kind, column: str) -> str:

@@ -14,7 +14,7 @@ from django.apps.registry import Apps
 from django.db import models
 from django.db.migrations.recorder import MigrationRecorder
 
-MIGRATIONS_TABLE = "django_migrations"
+MIGRATIONS_TABLE = MigrationRecorder.Migration._meta.db_table
 
 
 class Kind(Enum):
@@ -57,6 +57,7 @@ class Column:
 
     name: str
     kind: Kind
+    is_nullable: bool
     field: models.Field
 
     @property
@@ -98,7 +99,24 @@ class Table:
 
     @property
     def has_integer_key(self) -> bool:
-        return any(c.name == self.key and c.kind is Kind.INTEGER for c in self.columns)
+        return self.columns[self._index_of_key].kind is Kind.INTEGER
+
+    @property
+    def has_sequence(self) -> bool:
+        """Whether the database gives its rows their keys."""
+        return isinstance(self.model._meta.pk, models.AutoField)
+
+    @property
+    def refers_to_itself(self) -> bool:
+        return any(reference.to_table == self.name for reference in self.references)
+
+    def integer_key_of(self, line: bytes) -> int:
+        """The key of a row, given as a line."""
+        return int(line.split(b"\t")[self._index_of_key])
+
+    @cached_property
+    def _index_of_key(self) -> int:
+        return [column.name for column in self.columns].index(self.key)
 
     @cached_property
     def references(self) -> tuple[Reference, ...]:
@@ -139,9 +157,13 @@ def migrations_table() -> Table:
 
 
 def _table(model: type[models.Model], fields: Iterable[Any]) -> Table:
-    columns = (Column(field.column, _kind(field), _target(field)) for field in fields)
+    columns = [
+        Column(str(field.column), _kind(field), bool(field.null), _target(field))
+        for field in fields
+    ]
     # By name too: a migration adds a field behind the others, wherever the code has it.
-    return Table(model, tuple(sorted(columns, key=lambda c: (c.kind.value, c.name))))
+    columns.sort(key=lambda column: (column.kind.value, column.is_nullable, column.name))
+    return Table(model, tuple(columns))
 
 
 def _target(field: Any) -> Any:

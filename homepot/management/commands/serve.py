@@ -14,6 +14,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from homepot.database import describe_database
 from homepot.ports import PortError, check_port
+from homepot.transfer.notes import read_beginning
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,11 @@ def check_migrations_applied() -> None:
         raise CommandError(
             f"The {describe_database(connection.settings_dict)} is not up to date (migrations "
             f"to apply: {len(missing)}). Run `python manage.py migrate` first."
+        )
+    if read_beginning(connection):
+        raise CommandError(
+            f"The {describe_database(connection.settings_dict)} holds an unfinished copy. Finish "
+            "it with `python manage.py copy_database --resume`."
         )
 
 
