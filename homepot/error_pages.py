@@ -11,6 +11,7 @@ from django.shortcuts import render
 from django.views import defaults
 
 from homepot.errors import (
+    LOGGED,
     PROBLEM_CONTENT_TYPE,
     bad_request_detail,
     plain_problem_response,
@@ -38,6 +39,7 @@ def refuse_write(request: HttpRequest) -> HttpResponse:
         return plain_problem_response(refusal)
     response = render(request, "503.html", status=refusal.status_code)
     response["Retry-After"] = str(refusal.wait)
+    setattr(response, LOGGED, True)
     return response
 
 

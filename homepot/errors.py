@@ -110,7 +110,8 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
     if is_refused_write(error):
         error = ReadOnlyMode()
     headers: dict[str, str] = {}
-    is_told_once = False
+    # Of read-only mode, the start of the process told.
+    is_told_once = isinstance(error, ReadOnlyMode)
     translated = _problem_of(error)
     if translated is None:
         return None

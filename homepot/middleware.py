@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from http import HTTPStatus
 from urllib.parse import unquote_to_bytes
 
 from django.conf import settings
@@ -64,13 +63,9 @@ class ReadOnlyMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if not is_read_only():
-            return self.get_response(request)
-        response = refuse_write(request) if asks_for_change(request) else self.get_response(request)
-        if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
-            # Or Django would log an error for each of them, and the fleet keeps asking.
-            response._has_been_logged = True  # type: ignore[attr-defined]
-        return response
+        if is_read_only() and asks_for_change(request):
+            return refuse_write(request)
+        return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         return refuse_write(request) if is_refused_write(exception) else None

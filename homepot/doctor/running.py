@@ -15,6 +15,7 @@ from homepot.backups.files import list_backups
 from homepot.backups.making import ASKED_FOR
 from homepot.doctor.findings import Finding, ok, problem, warning
 from homepot.models import ServicePulse
+from homepot.read_only import is_read_only
 from homepot.readiness import free_disk_bytes
 from homepot.sweeps import sweep_states
 
@@ -48,6 +49,13 @@ def look_at_disk() -> Iterator[Finding]:
 
 def look_at_worker() -> Iterator[Finding]:
     """Whether the work is done that comes round every few seconds."""
+    if is_read_only():
+        yield warning(
+            "worker",
+            "Nothing is done in read-only mode.",
+            "When the move is over, take MAINTENANCE__READ_ONLY out and restart.",
+        )
+        return
     states = sweep_states(timezone.now())
     for state in states:
         name = state.name.rpartition(".")[2]
