@@ -20,11 +20,12 @@ def test_simulation_brings_to_its_end_what_it_has_begun(live_server):
     Device.objects.update(lifecycle_state=LifecycleState.ACTIVE)
     devices = Device.objects.all()
     order_job(*devices)
-    order_job(*devices, action="restart")  # which takes longer than the run
+    # Which takes longer than the run.
+    order_job(*devices, action="restart")
     output = io.StringIO()
     call_command(
         "simulate_fleet",
-        *("--devices=8", "--sites=2", "--seconds=1", "--failure-rate=0.3", "--seed=4"),
+        *("--devices=8", "--sites=2", "--seconds=2", "--failure-rate=0.3", "--seed=4"),
         url=live_server.url,
         stdout=output,
     )
