@@ -24,6 +24,7 @@ from homepot.errors import Busy, DomainError, violated_columns
 from homepot.models import IdempotencyKey
 from homepot.renderers import OPTIONS
 from homepot.sweeps import run_steps
+from homepot.transactions import retried
 
 HEADER = "Idempotency-Key"
 REPLAYED_HEADER = "Idempotency-Replayed"
@@ -59,17 +60,24 @@ def answer_once(
         if replay := _replay(principal, key, digest):
             return replay
         try:
-            with transaction.atomic():
-                # First of all: who comes second waits here for the first.
-                record = _claim(principal, key, digest)
-                record.status, answer = do()
-                # As it is rendered: times as text.
-                record.body = orjson.loads(orjson.dumps(answer, option=OPTIONS))
-                record.save(update_fields=["status", "body"])
+            status, answer = _claim_and_do(principal, key, digest, do)
         except _ClaimedError:
             continue  # the other has been answered by now, or was undone
-        return Response(answer, status=record.status)
+        return Response(answer, status=status)
     raise Busy
+
+
+@retried
+def _claim_and_do(
+    principal: str, key: str, digest: str, do: Callable[[], tuple[int, dict[str, Any]]]
+) -> tuple[int, dict[str, Any]]:
+    # First of all: who comes second waits here for the first.
+    record = _claim(principal, key, digest)
+    record.status, answer = do()
+    # As it is rendered: times as text.
+    record.body = orjson.loads(orjson.dumps(answer, option=OPTIONS))
+    record.save(update_fields=["status", "body"])
+    return record.status, answer
 
 
 class _ClaimedError(Exception):

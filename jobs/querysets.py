@@ -14,6 +14,11 @@ from accounts.models import SiteMembership
 from accounts.scope import in_scope
 from jobs.enums import ExecutionStatus
 
+# How time ends an open execution: one that was to stop, and one that nobody began in time; any
+# other fails.
+IS_CANCELLED = Q(cancel_requested_at__isnull=False)
+IS_EXPIRED = ~Q(status=ExecutionStatus.ACKNOWLEDGED) & Q(expires_at__lte=F("due_at"))
+
 
 class JobQuerySet(models.QuerySet):
     def visible_to(self, user: Any) -> Self:
@@ -40,21 +45,18 @@ class JobExecutionQuerySet(models.QuerySet):
         """Annotate `current_status` as of `now`: what time has ended has ended, swept or not."""
         return self.annotate(
             current_status=Case(
-                When(due_at__lte=now, then=outcome_of_time(now)),
+                When(due_at__lte=now, then=outcome_of_time()),
                 default=F("status"),
                 output_field=CharField(),
             )
         )
 
 
-def outcome_of_time(now: datetime) -> Case:
-    """What an open execution whose `due_at` is over has become."""
+def outcome_of_time() -> Case:
+    """What an open execution whose `due_at` is over has become, whenever that is asked."""
     return Case(
-        When(cancel_requested_at__isnull=False, then=Value(ExecutionStatus.CANCELLED)),
-        When(
-            ~Q(status=ExecutionStatus.ACKNOWLEDGED) & Q(expires_at__lte=now),
-            then=Value(ExecutionStatus.EXPIRED),
-        ),
+        When(IS_CANCELLED, then=Value(ExecutionStatus.CANCELLED)),
+        When(IS_EXPIRED, then=Value(ExecutionStatus.EXPIRED)),
         default=Value(ExecutionStatus.FAILED),
         output_field=CharField(),
     )

@@ -21,7 +21,9 @@ def release_scheduled_jobs(now: datetime) -> int:
 
 def _release_steps(now: datetime) -> Iterator[int]:
     due = Job.objects.filter(status=JobStatus.PENDING, scheduled_at__lte=now)
-    while pks := list(due.order_by("scheduled_at").values_list("pk", flat=True)[:RELEASED_AT_ONCE]):
+    while pks := list(
+        due.order_by("scheduled_at", "pk").values_list("pk", flat=True)[:RELEASED_AT_ONCE]
+    ):
         released = 0
         for pk in pks:
             released += services.release_job(pk, now=now)

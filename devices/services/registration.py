@@ -24,6 +24,7 @@ from devices.status import (
 )
 from homepot.changes import refuse_duplicates, update_row
 from homepot.identifiers import make_identifier
+from homepot.transactions import retried
 from sites.models import Site
 from sites.services import lock_active_site
 
@@ -80,14 +81,14 @@ def update_device(*, device: Device, actor: User | None, **fields: Any) -> Devic
     return changing
 
 
-@transaction.atomic
+@retried
 def retire_device(*, device: Device, actor: User | None) -> None:
     """Take a device out of use; its history stays. Raises DeviceRetiredError if it is already."""
     retiring = lock_active_device(device, leaves=True)
     locked.retire([retiring], actor, timezone.now())
 
 
-@transaction.atomic
+@retried
 def suspend_device(*, device: Device, actor: User | None) -> Device:
     """Let a device speak no more until it is resumed.
 
@@ -113,7 +114,7 @@ def resume_device(*, device: Device, actor: User | None) -> Device:
     return resuming
 
 
-@transaction.atomic
+@retried
 def re_enrol_device(*, device: Device, actor: User | None) -> tuple[Device, str]:
     """Give the place of `device`, its id and its history, to a replaced machine.
 
@@ -143,7 +144,7 @@ def re_enrol_device(*, device: Device, actor: User | None) -> tuple[Device, str]
     return reviving, new.key
 
 
-@transaction.atomic
+@retried
 def transfer_device(*, device: Device, site: Site, actor: User | None) -> Device:
     """Move a device to another site; its keys and its history go with it.
 

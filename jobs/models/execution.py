@@ -83,6 +83,12 @@ class JobExecution(TimestampedModel):
                 condition=Q(offer_at__isnull=False),
                 name="execution_to_offer",
             ),
+            # And what it is to stop, however much is to be offered.
+            models.Index(
+                fields=["device"],
+                condition=Q(cancel_requested_at__isnull=False, offer_at__isnull=False),
+                name="execution_to_stop",
+            ),
             # The sweep that ends what time ends.
             models.Index(
                 fields=["due_at"], condition=Q(due_at__isnull=False), name="execution_due"
@@ -90,6 +96,12 @@ class JobExecution(TimestampedModel):
             # What is open at a device: its end when the device goes, open work in numbers.
             models.Index(
                 fields=["device"], condition=Q(due_at__isnull=False), name="execution_open"
+            ),
+            # How many failed lately, in the numbers of the fleet.
+            models.Index(
+                fields=["finished_at"],
+                condition=Q(status=ExecutionStatus.FAILED),
+                name="execution_failed",
             ),
             # Executions, newest first, of a job and of a device.
             models.Index(fields=["job", "-created_at", "-id"], name="execution_job_newest"),

@@ -17,11 +17,12 @@ from homepot.transactions import retried
 from jobs.enums import OPEN_JOB, ErrorCode, ExecutionStatus
 from jobs.errors import JobEndedError
 from jobs.models import Job, JobExecution
+from jobs.querysets import outcome_of_time
 from jobs.scope import refuse_out_of_scope
+from jobs.services.deadlines import end_by_time, end_due_executions
 from jobs.services.outcomes import count_ended, end_rows
 
 
-@retried
 def cancel_job(*, job: Job, actor: User | None) -> Job:
     """Cancel what no device has yet, and ask the others to stop; once more changes nothing.
 
@@ -31,6 +32,14 @@ def cancel_job(*, job: Job, actor: User | None) -> Job:
     if actor is not None:
         refuse_out_of_scope(job, actor)
     now = timezone.now()
+    # What readers saw end in time was not cancelled, whether or not a sweep has been here.
+    while end_due_executions(now, job=job):
+        pass
+    return _cancel(job, actor, now)
+
+
+@retried
+def _cancel(job: Job, actor: User | None, now: datetime) -> Job:
     executions = (
         JobExecution.objects.open()
         .filter(job=job)
@@ -84,19 +93,29 @@ def end_device_work(*, device: Device, reason: str, actor: models.Model | None) 
     happened to it, such as "suspended".
     """
     now = timezone.now()
-    rows = list(
+    open_work = (
         JobExecution.objects.open()
         .filter(device=device)
+        .annotate(outcome=outcome_of_time())
         .order_by("pk")
         .select_for_update()
-        .values_list("pk", "job_id")
+        .values_list("pk", "job_id", "due_at", "outcome")
     )
-    if not rows:
-        return
-    columns = {
-        "status": ExecutionStatus.CANCELLED.value,
-        "error_code": ErrorCode(f"device_{reason}").value,
-        "error_message": f"The device was {reason.replace('_', '-')}.",
-    }
-    end_rows([pk for pk, _ in rows], columns, now)
-    count_ended([(job_pk, ExecutionStatus.CANCELLED) for _, job_pk in rows], now=now, actor=actor)
+    left: list[int] = []
+    # What time has ended did so before, whether or not a sweep has been here.
+    over: list[int] = []
+    ended: list[tuple[int, ExecutionStatus]] = []
+    for pk, job_pk, due_at, outcome in open_work:
+        is_over = due_at <= now
+        (over if is_over else left).append(pk)
+        ended.append((job_pk, ExecutionStatus(outcome) if is_over else ExecutionStatus.CANCELLED))
+    if over:
+        end_by_time(over, now)
+    if left:
+        columns = {
+            "status": ExecutionStatus.CANCELLED.value,
+            "error_code": ErrorCode(f"device_{reason}").value,
+            "error_message": f"The device was {reason.replace('_', '-')}.",
+        }
+        end_rows(left, columns, now)
+    count_ended(ended, now=now, actor=actor)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.db.models import Case, CharField, F, Q, Value, When
+from django.db.models import Case, CharField, F, Value, When
 
 from homepot.transactions import retried
 from jobs.enums import ErrorCode, ExecutionStatus
 from jobs.models import JobExecution
-from jobs.querysets import outcome_of_time
+from jobs.querysets import IS_CANCELLED, IS_EXPIRED, outcome_of_time
 from jobs.services.outcomes import count_ended
 
 # Executions ended in one transaction.
@@ -28,26 +28,31 @@ def end_due_executions(now: datetime, **which: object) -> int:
     """
     rows = list(
         JobExecution.objects.filter(due_at__lte=now, **which)
-        .annotate(outcome=outcome_of_time(now))
+        .annotate(outcome=outcome_of_time())
         .order_by("due_at", "pk")
         .select_for_update(skip_locked=True)
         .values_list("pk", "job_id", "outcome")[:ENDED_AT_ONCE]
     )
-    if not rows:
-        return 0
-    was_begun = Q(status=ExecutionStatus.ACKNOWLEDGED)
-    is_failed = Q(pk__in=[pk for pk, _, outcome in rows if outcome == ExecutionStatus.FAILED])
+    if rows:
+        end_by_time([pk for pk, _, _ in rows], now)
+        ended = [(job_pk, ExecutionStatus(outcome)) for _, job_pk, outcome in rows]
+        count_ended(ended, now=now, actor=None)
+    return len(rows)
 
-    def told(begun: str, not_begun: str) -> Case:
+
+def end_by_time(pks: list[int], now: datetime) -> None:
+    """End executions as time has; the caller has locked them, and counts them."""
+
+    def told(timed_out: str, not_acknowledged: str) -> Case:
         return Case(
-            When(is_failed & was_begun, then=Value(begun)),
-            When(is_failed, then=Value(not_begun)),
-            default=Value(""),
+            When(IS_CANCELLED | IS_EXPIRED, then=Value("")),
+            When(status=ExecutionStatus.ACKNOWLEDGED, then=Value(timed_out)),
+            default=Value(not_acknowledged),
             output_field=CharField(),
         )
 
-    JobExecution.objects.filter(pk__in=[pk for pk, _, _ in rows]).update(
-        status=outcome_of_time(now),
+    JobExecution.objects.filter(pk__in=pks).update(
+        status=outcome_of_time(),
         error_code=told(ErrorCode.TIMED_OUT, ErrorCode.NOT_ACKNOWLEDGED),
         error_message=told(MESSAGES[ErrorCode.TIMED_OUT], MESSAGES[ErrorCode.NOT_ACKNOWLEDGED]),
         # When it was over, however late the sweep.
@@ -56,7 +61,3 @@ def end_due_executions(now: datetime, **which: object) -> int:
         due_at=None,
         updated_at=now,
     )
-    count_ended(
-        [(job_pk, ExecutionStatus(outcome)) for _, job_pk, outcome in rows], now=now, actor=None
-    )
-    return len(rows)

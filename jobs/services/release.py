@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 
 from django.db.models import F, Q
@@ -14,6 +15,7 @@ from homepot.bulk import update_rows
 from homepot.transactions import lock_name, retried
 from jobs.enums import CONFIG_ACTIONS, OPEN_JOB, ExecutionStatus, JobStatus
 from jobs.models import Job, JobExecution
+from jobs.querysets import JobExecutionQuerySet
 from jobs.services.outcomes import count_ended, end_rows
 
 
@@ -57,8 +59,13 @@ def begin_release(job: Job, *, now: datetime) -> None:
         _supersede_older(job, now)
 
 
+def _waiting(job: Job, now: datetime) -> JobExecutionQuerySet:
+    """What its devices may still have: not what failed at once, nor what came too late."""
+    return JobExecution.objects.filter(job=job, status=ExecutionStatus.QUEUED, due_at__gt=now)
+
+
 def _set_desired_version(job: Job, now: datetime) -> None:
-    waiting = JobExecution.objects.filter(job=job, status=ExecutionStatus.QUEUED)
+    waiting = _waiting(job, now)
     devices = Device.objects.filter(pk__in=waiting.values("device")).exclude(
         desired_config_version=job.config_version
     )
@@ -71,16 +78,21 @@ def _set_desired_version(job: Job, now: datetime) -> None:
 
 def _supersede_older(job: Job, now: datetime) -> None:
     """End what older jobs with the same key have not yet offered, device by device."""
+    same_key = Job.objects.filter(
+        collapse_key=job.collapse_key, status__in=sorted(OPEN_JOB)
+    ).exclude(pk=job.pk)
+    # The one released last stays, whatever the clocks of those who made them. Of those whose
+    # time has come or is ahead, this one replaces the earlier.
     queued_at = job.scheduled_at or now
-    is_older = Q(queued_at__lt=queued_at) | Q(queued_at=queued_at, job__lt=job.pk)
+    is_earlier = Q(queued_at__lt=queued_at) | Q(queued_at=queued_at, job__lt=job.pk)
+    is_released = Q(job__in=same_key.exclude(status=JobStatus.PENDING).values("pk"))
     older = list(
         JobExecution.objects.filter(
-            is_older,
-            job__in=Job.objects.filter(collapse_key=job.collapse_key, status__in=sorted(OPEN_JOB))
-            .exclude(pk=job.pk)
-            .values("pk"),
+            is_released | is_earlier,
+            job__in=same_key.values("pk"),
             status=ExecutionStatus.QUEUED,
-            device__in=JobExecution.objects.filter(job=job).values("device"),
+            due_at__gt=now,
+            device__in=_waiting(job, now).values("device"),
         )
         .order_by("pk")
         .select_for_update()
@@ -89,14 +101,17 @@ def _supersede_older(job: Job, now: datetime) -> None:
     if not older:
         return
     end_rows([pk for pk, _ in older], {"status": ExecutionStatus.SUPERSEDED.value}, now)
-    for replaced in Job.objects.filter(pk__in={job_pk for _, job_pk in older}).order_by("pk"):
-        count = sum(job_pk == replaced.pk for _, job_pk in older)
-        audit.record(
-            event=AuditEvent.JOB_SUPERSEDED,
-            actor=job.created_by,
-            target=replaced,
-            metadata={"superseded_by": job.job_id, "devices": count},
-        )
+    counts = Counter(job_pk for _, job_pk in older)
+    # By id, and with them this one, which the release of a scheduled job has yet to move.
+    touched = Job.objects.filter(pk__in=[job.pk, *counts]).order_by("pk")
+    for replaced in touched.select_for_update(no_key=True):
+        if replaced.pk in counts:
+            audit.record(
+                event=AuditEvent.JOB_SUPERSEDED,
+                actor=job.created_by,
+                target=replaced,
+                metadata={"superseded_by": job.job_id, "devices": counts[replaced.pk]},
+            )
     count_ended(
         [(job_pk, ExecutionStatus.SUPERSEDED) for _, job_pk in older],
         now=now,

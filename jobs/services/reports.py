@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Value
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from audit import services as audit
@@ -147,12 +149,16 @@ def _report_outcome(
         "result": report.result,
         "error_code": report.error_code,
         "error_message": report.error_message,
-        "acknowledged_at": execution.acknowledged_at or now,
         **ended(now),
     }
+    # Who confirms that it will not begin has not begun.
+    has_begun = report.status != ExecutionStatus.CANCELLED
+    if has_begun:
+        columns["acknowledged_at"] = Coalesce("acknowledged_at", Value(now))
     if not rows.update(**columns):
         raise LostError
-    mark_begun(job, now=now, device=device)
+    if has_begun:
+        mark_begun(job, now=now, device=device)
     count_ended([(job.pk, report.status)], now=now, actor=device)
     execution.status = report.status
     return execution
@@ -162,7 +168,10 @@ def _refuse_outcome(
     device: Device, command_id: UUID, report: CommandReport, now: datetime
 ) -> JobExecution:
     execution = _settled(device, command_id, now)
-    if execution.status == report.status:
+    if execution.status == report.status and (
+        # Time may have made it fail, of which the device knows nothing.
+        report.status != ExecutionStatus.FAILED or execution.error_code == report.error_code
+    ):
         return execution
     try:
         if execution.status in FINAL:
@@ -207,6 +216,12 @@ def _settled(device: Device, command_id: UUID, now: datetime) -> JobExecution:
     if execution.due_at is not None and execution.due_at <= now:
         end_due_executions(now, pk=execution.pk)
         execution = own_command(device, command_id)
+        # A sweep that has it locked is just storing what is true already.
+        execution.status = (
+            JobExecution.objects.with_status(now)
+            .values_list("current_status", flat=True)
+            .get(pk=execution.pk)
+        )
     return execution
 
 

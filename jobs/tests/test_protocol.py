@@ -337,5 +337,5 @@ def test_check_in_with_work_costs_the_same_whatever_the_queue(count_statements, 
         order_job(device)
 
     # PostgreSQL: 1. the check-in, 2. the offer. SQLite sends the parts one by one.
-    with count_statements(2 if connection.vendor == "postgresql" else 7):
+    with count_statements(2 if connection.vendor == "postgresql" else 8):
         assert check_in(agent)["commands"]
