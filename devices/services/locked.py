@@ -1,8 +1,8 @@
 """What is done to devices that the caller has locked, be it one or many.
 
-Each takes a number of statements that does not grow with the devices, but for the work that
-those who leave had open. Each device gets an audit row of its own. The caller has made sure
-that the state of each allows it.
+Each takes a number of statements that does not grow with the devices, but for the jobs of
+which those who leave had work open. Each device gets an audit row of its own. The caller has
+made sure that the state of each allows it.
 """
 
 from __future__ import annotations
@@ -34,8 +34,7 @@ Changes = Mapping[str, tuple[Any, Any]]
 def suspend(devices: Sequence[Device], actor: User | None, now: datetime) -> None:
     changes = _set(devices, now, lifecycle_state=LifecycleState.SUSPENDED)
     audit.record_many(event=AuditEvent.DEVICE_SUSPENDED, actor=actor, targets=changes)
-    for device in devices:
-        end_work(device, "suspended", actor)
+    end_work(devices, "suspended", actor)
 
 
 def resume(devices: Sequence[Device], actor: User | None, now: datetime) -> None:
@@ -52,8 +51,7 @@ def retire(devices: Sequence[Device], actor: User | None, now: datetime) -> None
     # Follows from the rest, and is no news.
     _set(devices, now, status_due_at=None)
     audit.record_many(event=AuditEvent.DEVICE_RETIRED, actor=actor, targets=changes)
-    for device in devices:
-        end_work(device, "retired", actor)
+    end_work(devices, "retired", actor)
 
 
 def maintain(

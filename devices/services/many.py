@@ -17,7 +17,7 @@ from devices.services import locked
 from homepot.steps import Tally, in_steps
 from homepot.transactions import retried
 
-# Each of them has work of its own to be ended, in statements of its own.
+# Each of them may have work open, and each job of which it is takes statements of its own.
 LEAVING_AT_ONCE = 100
 
 

@@ -140,7 +140,7 @@ def re_enrol_device(*, device: Device, actor: User | None) -> tuple[Device, str]
     new = add_key(reviving)
     changes["key_hint"] = (None, new.hint)
     audit.record(event=AuditEvent.DEVICE_RE_ENROLLED, actor=actor, target=reviving, changes=changes)
-    end_work(reviving, "re_enrolled", actor)
+    end_work([reviving], "re_enrolled", actor)
     return reviving, new.key
 
 
@@ -170,7 +170,7 @@ def transfer_device(*, device: Device, site: Site, actor: User | None) -> Device
             target=moving,
             changes={"site": (old_site.site_id, site.site_id)},
         )
-        end_work(moving, "transferred", actor)
+        end_work([moving], "transferred", actor)
     return moving
 
 

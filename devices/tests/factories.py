@@ -32,6 +32,22 @@ def make_device(**fields: Any) -> Device:
     return Device.objects.create(**defaults | fields)
 
 
+def make_fleet(size: int, **fields: Any) -> list[Device]:
+    """Many active terminals at one site, in a few statements."""
+    site = fields.pop("site", None) or make_site()
+    return Device.objects.bulk_create(
+        Device(
+            site=site,
+            device_id=f"till-{site.pk}-{number}",
+            name=f"Till {number}",
+            device_type=DeviceType.POS_TERMINAL,
+            lifecycle_state=LifecycleState.ACTIVE,
+            **fields,
+        )
+        for number in range(size)
+    )
+
+
 def make_health_check(**fields: Any) -> HealthCheck:
     """A healthy check, of a device of its own unless `device` is given.
 

@@ -13,15 +13,14 @@ from django.test.utils import CaptureQueriesContext
 from accounts.keys import digest_of
 from devices import services, sweeps
 from devices.check_in import Caller, check_in
-from devices.enums import DeviceStatus, DeviceType, LifecycleState
+from devices.enums import DeviceStatus
 from devices.models import Device, StatusChange
 from devices.reports import Report
 from devices.status import HEALTHY_REASON, NEVER_SEEN_REASON, UNHEALTHY_REASON
 from devices.sweeps import mark_silent_devices
-from devices.tests.factories import make_credential, make_device
+from devices.tests.factories import make_credential, make_device, make_fleet
 from homepot.models import ServicePulse
 from homepot.testing.threads import run_together
-from sites.tests.factories import make_site
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -135,24 +134,13 @@ def test_nobody_is_silent_while_the_service_is_away(pulse, flips):
     assert StatusChange.objects.count() == flips
 
 
-def make_fleet(size: int, **fields: object) -> list[Device]:
-    site = make_site()
-    return Device.objects.bulk_create(
-        Device(
-            site=site,
-            device_id=f"till-{number}",
-            name=f"Till {number}",
-            device_type=DeviceType.POS_TERMINAL,
-            lifecycle_state=LifecycleState.ACTIVE,
-            **ONLINE | fields,
-        )
-        for number in range(size)
-    )
+def make_online_fleet(size: int, **fields: object) -> list[Device]:
+    return make_fleet(size, **ONLINE | fields)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_two_sweeps_at_once_flip_5000_devices_once_each():
-    make_fleet(5000)
+    make_online_fleet(5000)
 
     def sweep_until_done() -> int:
         total = 0
@@ -173,7 +161,8 @@ def test_check_ins_during_a_sweep_win(monkeypatch):
     # Small steps: many chances to meet.
     monkeypatch.setattr(sweeps, "FLIPS_AT_ONCE", 10)
     callers = [
-        Caller(device.device_id, digest_of(make_credential(device))) for device in make_fleet(200)
+        Caller(device.device_id, digest_of(make_credential(device)))
+        for device in make_online_fleet(200)
     ]
 
     def check_in_all(callers: list[Caller]) -> int:
@@ -206,7 +195,7 @@ def test_check_ins_during_a_sweep_win(monkeypatch):
 def test_a_device_that_is_checking_in_is_not_waited_for():
     if connection.vendor != "postgresql":
         pytest.skip("SQLite has one lock for all writers.")
-    busy, _ = make_fleet(2)
+    busy, _ = make_online_fleet(2)
     with transaction.atomic():
         Device.objects.select_for_update(no_key=True).get(pk=busy.pk)
         assert run_together(partial(mark_silent_devices, NOW)) == [1]
@@ -228,7 +217,7 @@ def test_a_device_that_is_checking_in_is_not_waited_for():
 )
 def test_what_staff_change_first_writes_the_silence_down_once(change, becomes, monkeypatch):
     monkeypatch.setattr(sweeps, "FLIPS_AT_ONCE", 1)
-    devices = make_fleet(10)
+    devices = make_online_fleet(10)
 
     def change_all() -> int:
         for device in devices:
@@ -248,7 +237,7 @@ def test_what_staff_change_first_writes_the_silence_down_once(change, becomes, m
 
 @pytest.mark.django_db
 def test_cost_follows_the_number_of_flips(count_statements):
-    make_fleet(20)
+    make_online_fleet(20)
     # 1. what is due, 2. devices, 3. status changes, 4. nothing more is due
     with count_statements(4):
         assert mark_silent_devices(NOW) == 20
@@ -257,7 +246,7 @@ def test_cost_follows_the_number_of_flips(count_statements):
 @pytest.mark.django_db
 def test_sweep_reads_the_index_and_never_the_fleet():
     # Enough, and with enough to tell of each, that reading them all would be slow.
-    make_fleet(10_000, status_due_at=NOW + TOLD, os_details={"about": "x" * 1500})
+    make_online_fleet(10_000, status_due_at=NOW + TOLD, os_details={"about": "x" * 1500})
     Device.objects.filter(pk__in=Device.objects.values("pk")[:40]).update(status_due_at=RECENTLY)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE devices")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from django.db import models
 from django.db.models import Case, F, When
@@ -14,13 +17,12 @@ from audit import services as audit
 from audit.enums import AuditEvent
 from devices.models import Device
 from homepot.transactions import retried
-from jobs.enums import OPEN_JOB, ErrorCode, ExecutionStatus
+from jobs.enums import FINAL, OPEN_JOB, ErrorCode, ExecutionStatus
 from jobs.errors import JobEndedError
 from jobs.models import Job, JobExecution
-from jobs.querysets import outcome_of_time
 from jobs.scope import refuse_out_of_scope
 from jobs.services.deadlines import end_by_time, end_due_executions
-from jobs.services.outcomes import count_ended, end_rows
+from jobs.services.outcomes import count_ended, end_rows, move_job
 
 
 def cancel_job(*, job: Job, actor: User | None) -> Job:
@@ -51,19 +53,15 @@ def _cancel(job: Job, actor: User | None, now: datetime) -> Job:
     begun: list[int] = []
     for pk, status in executions:
         (waiting if status == ExecutionStatus.QUEUED else begun).append(pk)
+    job = Job.objects.select_for_update(no_key=True).get(pk=job.pk)
+    if job.status not in OPEN_JOB:
+        raise JobEndedError(f"Job {job.job_id} is {job.status} and cannot be cancelled.")
+    if job.cancel_requested_at:
+        return job
     if waiting:
         end_rows(waiting, {"status": ExecutionStatus.CANCELLED.value}, now)
-    if begun:
+    if begun:  # else the job ends here, which is told when it does
         _ask_to_stop(job, now)
-    asked = Job.objects.filter(pk=job.pk, status__in=OPEN_JOB, cancel_requested_at=None).update(
-        cancel_requested_at=now, updated_at=now
-    )
-    job.refresh_from_db()
-    if not asked:
-        if job.status in OPEN_JOB:
-            return job
-        raise JobEndedError(f"Job {job.job_id} is {job.status} and cannot be cancelled.")
-    if begun:  # else the job ends here, which is told below
         audit.record(
             event=AuditEvent.JOB_CANCELLED,
             actor=actor,
@@ -71,8 +69,8 @@ def _cancel(job: Job, actor: User | None, now: datetime) -> Job:
             changes={"cancel_requested_at": (None, now)},
             metadata={"cancelled": len(waiting), "asked_to_stop": len(begun)},
         )
-    count_ended([(job.pk, ExecutionStatus.CANCELLED)] * len(waiting), now=now, actor=actor)
-    job.refresh_from_db()
+    counts = Counter({ExecutionStatus.CANCELLED: len(waiting)})
+    move_job(job, counts, now=now, actor=actor, cancel_requested_at=now)
     return job
 
 
@@ -86,29 +84,28 @@ def _ask_to_stop(job: Job, now: datetime) -> None:
     )
 
 
-def end_device_work(*, device: Device, reason: str, actor: models.Model | None) -> None:
-    """Cancel the open work of a device that is suspended, retired, moved or re-enrolled.
+def end_device_work(*, devices: Sequence[Device], reason: str, actor: models.Model | None) -> None:
+    """Cancel the open work of devices that are suspended, retired, moved or re-enrolled.
 
-    In the transaction that does so, which holds the device's row locked. `reason` is what
-    happened to it, such as "suspended".
+    In the transaction that does so, which holds their rows locked. `reason` is what happened
+    to them, such as "suspended".
     """
     now = timezone.now()
+    seen: Any = JobExecution.objects.open().with_status(now)
     open_work = (
-        JobExecution.objects.open()
-        .filter(device=device)
-        .annotate(outcome=outcome_of_time())
+        seen.filter(device__in=[device.pk for device in devices])
         .order_by("pk")
         .select_for_update()
-        .values_list("pk", "job_id", "due_at", "outcome")
+        .values_list("pk", "job_id", "current_status")
     )
     left: list[int] = []
     # What time has ended did so before, whether or not a sweep has been here.
     over: list[int] = []
     ended: list[tuple[int, ExecutionStatus]] = []
-    for pk, job_pk, due_at, outcome in open_work:
-        is_over = due_at <= now
+    for pk, job_pk, status in open_work:
+        is_over = status in FINAL
         (over if is_over else left).append(pk)
-        ended.append((job_pk, ExecutionStatus(outcome) if is_over else ExecutionStatus.CANCELLED))
+        ended.append((job_pk, ExecutionStatus(status) if is_over else ExecutionStatus.CANCELLED))
     if over:
         end_by_time(over, now)
     if left:

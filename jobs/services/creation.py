@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,7 +21,7 @@ from jobs.enums import RETRYABLE, ErrorCode, ExecutionStatus, JobAction, JobStat
 from jobs.errors import JobNotEndedError, NoTargetError, NothingToRetryError
 from jobs.models import Job, JobExecution
 from jobs.scope import refuse_out_of_scope
-from jobs.services.outcomes import finish
+from jobs.services.outcomes import move_job
 from jobs.services.release import begin_release
 from jobs.targets import Target, lacks_permission
 from sites.models import Site
@@ -76,7 +77,7 @@ def create_job(
         metadata={"target": job.target, "total_devices": job.total},
     )
     if not job.open:
-        finish(job.pk, now=timezone.now(), actor=actor)
+        move_job(job, Counter(), now=timezone.now(), actor=actor)
     return job
 
 
@@ -118,7 +119,7 @@ def retry_job(*, job: Job, actor: User | None) -> Job:
         metadata={"retry_of": job.job_id, "total_devices": new.total},
     )
     if not new.open:
-        finish(new.pk, now=timezone.now(), actor=actor)
+        move_job(new, Counter(), now=timezone.now(), actor=actor)
     return new
 
 

@@ -129,14 +129,14 @@ def _offer_on_postgresql(device_pk: int, now: datetime) -> tuple[Work, list[int]
         cursor.execute(POSTGRESQL, parameters)
         rows = cursor.fetchall()
     work, unreleased = Work(), set()
-    for kind, job_pk, execution_id, action, payload, *rest, queued_at, _, _ in rows:
+    for kind, job_pk, execution_id, action, payload, *rest, _, _ in rows:
         if kind == "command":
-            command = _command(execution_id, action, orjson.loads(payload), *rest, queued_at)
+            command = _command(execution_id, action, orjson.loads(payload), *rest)
             work.commands.append(command)
         elif kind == "cancelled":
             work.cancelled.append(execution_id)
         else:
-            unreleased.add((queued_at, job_pk))
+            unreleased.add((rest[-1], job_pk))
     return work, [job_pk for _, job_pk in sorted(unreleased)]
 
 

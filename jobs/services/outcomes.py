@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from django.db import connection, models
-from django.db.models import Count
+from django.db import models
+from django.db.models import Count, F
 
 from audit import services as audit
 from audit.enums import AuditEvent, Outcome, Severity
 from homepot.bulk import update_rows
-from jobs.enums import OPEN_JOB, ExecutionStatus, JobStatus
+from jobs.enums import ExecutionStatus, JobStatus
 from jobs.models import Job, JobExecution
 
 ENDED_EVENTS = {
@@ -32,77 +32,94 @@ COUNTED = (
     ExecutionStatus.EXPIRED,
     ExecutionStatus.SUPERSEDED,
 )
-# One statement on both engines; it says what is still open after it.
-COUNT = (
-    "UPDATE jobs SET open = open - %s, "  # noqa: S608
-    + ", ".join(f"{status} = {status} + %s" for status in COUNTED)
-    + ", updated_at = %s WHERE id = %s RETURNING open"
-)
+NOT_BEGUN = frozenset({JobStatus.PENDING, JobStatus.QUEUED, JobStatus.SENT})
 
 
 def count_ended(
-    ended: Iterable[tuple[int, ExecutionStatus]], *, now: datetime, actor: models.Model | None
+    ended: Iterable[tuple[int, ExecutionStatus]],
+    *,
+    now: datetime,
+    actor: models.Model | None,
+    begins: bool = False,
 ) -> None:
     """Count executions that have just ended, each as (job's pk, how), and end jobs with none open.
 
-    The last statements of their transaction: reports of one job wait here for each other.
+    With `begins` they also show that their job has begun. The last statements of their
+    transaction: reports of one job wait here for each other.
     """
     by_job: dict[int, Counter[ExecutionStatus]] = {}
     for job_pk, status in ended:
         by_job.setdefault(job_pk, Counter())[status] += 1
     for job_pk, counts in sorted(by_job.items()):
-        if not _count(job_pk, counts, now):
-            finish(job_pk, now=now, actor=actor)
+        if begins or not _count(job_pk, counts, now):
+            job = Job.objects.select_for_update(no_key=True).get(pk=job_pk)
+            move_job(job, counts, now=now, actor=actor, begins=begins)
 
 
-def _count(job_pk: int, counts: Counter[ExecutionStatus], now: datetime) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            COUNT,
-            [
-                counts.total(),
-                *(counts[status] for status in COUNTED),
-                connection.ops.adapt_datetimefield_value(now),
-                job_pk,
-            ],
+def _count(job_pk: int, counts: Counter[ExecutionStatus], now: datetime) -> bool:
+    """Count what ended while more is open, which is nearly always."""
+    counters = {status.value: F(status.value) + count for status, count in counts.items()}
+    open_then = Job.objects.filter(pk=job_pk, open__gt=counts.total())
+    return bool(open_then.update(open=F("open") - counts.total(), **counters, updated_at=now))
+
+
+def move_job(
+    job: Job,
+    counts: Counter[ExecutionStatus],
+    *,
+    now: datetime,
+    actor: models.Model | None,
+    begins: bool = False,
+    **columns: Any,
+) -> None:
+    """Count on `job`, which the caller has locked, store `columns`, and end it if none is open.
+
+    In one UPDATE: after a second one of a row in the same transaction PostgreSQL looks again
+    whether what the row refers to is there. That locks the device, which has to come first.
+    """
+    if begins and job.status in NOT_BEGUN:
+        _tell_of_begin(job, actor)
+        columns |= _begun(now)
+    for status, count in counts.items():
+        columns[status.value] = getattr(job, status.value) + count
+    columns["open"] = job.open - counts.total()
+    for name, value in columns.items():
+        setattr(job, name, value)
+    was = job.status
+    if not job.open:
+        job.status = _status_of(job)
+        columns |= {
+            "status": job.status,
+            "completed_at": now,
+            "result": _result_of(job),
+            "error_message": _told(job),
+        }
+    Job.objects.filter(pk=job.pk).update(**columns, updated_at=now)
+    if not job.open:
+        event, outcome, severity = ENDED_EVENTS[JobStatus(job.status)]
+        audit.record(
+            event=event,
+            actor=actor,
+            target=job,
+            changes={"status": (was, job.status)},
+            metadata={"result": columns["result"]},
+            outcome=outcome,
+            severity=severity,
         )
-        (still_open,) = cursor.fetchone()
-    return still_open
 
 
-def finish(job_pk: int, *, now: datetime, actor: models.Model | None) -> None:
-    """Give a job of which nothing is open its outcome and its audit row."""
-    job = Job.objects.get(pk=job_pk)
-    status = _status_of(job)
+def _result_of(job: Job) -> dict[str, Any]:
     failures = dict(
         JobExecution.objects.filter(job=job, status=ExecutionStatus.FAILED)
         .order_by("error_code")
         .values_list("error_code")
         .annotate(count=Count("pk"))
     )
-    result: dict[str, Any] = {
+    return {
         "total_devices": job.total,
-        **{str(name): getattr(job, name) for name in COUNTED},
+        **{status.value: getattr(job, status.value) for status in COUNTED},
         "failures": {code or "unspecified": count for code, count in failures.items()},
     }
-    moved = Job.objects.filter(pk=job_pk, status__in=OPEN_JOB).update(
-        status=status,
-        completed_at=now,
-        result=result,
-        error_message=_told(job, status),
-        updated_at=now,
-    )
-    if moved:
-        event, outcome, severity = ENDED_EVENTS[status]
-        audit.record(
-            event=event,
-            actor=actor,
-            target=job,
-            changes={"status": (job.status, status)},
-            metadata={"result": result},
-            outcome=outcome,
-            severity=severity,
-        )
 
 
 def _status_of(job: Job) -> JobStatus:
@@ -116,9 +133,9 @@ def _status_of(job: Job) -> JobStatus:
     return JobStatus.FAILED if began or job.failed else JobStatus.EXPIRED
 
 
-def _told(job: Job, status: JobStatus) -> str:
+def _told(job: Job) -> str:
     """The outcome in a sentence, empty when all went well."""
-    if status == JobStatus.COMPLETED:
+    if job.status == JobStatus.COMPLETED:
         return ""
     parts = [f"{getattr(job, name)} {name}" for name in COUNTED if getattr(job, name)]
     return f"Of {job.total} {'device' if job.total == 1 else 'devices'}: {', '.join(parts)}."
@@ -126,19 +143,24 @@ def _told(job: Job, status: JobStatus) -> str:
 
 def mark_begun(job: Job, *, now: datetime, device: models.Model) -> None:
     """Note that the first device of `job` began, if it is the first."""
-    before = (JobStatus.PENDING, JobStatus.QUEUED, JobStatus.SENT)
-    if job.status not in before:
+    if job.status not in NOT_BEGUN:
         return
-    moved = Job.objects.filter(pk=job.pk, status__in=before).update(
-        status=JobStatus.ACKNOWLEDGED, started_at=now, updated_at=now
+    not_begun = Job.objects.filter(pk=job.pk, status__in=NOT_BEGUN)
+    if not_begun.update(**_begun(now), updated_at=now):
+        _tell_of_begin(job, device)
+
+
+def _begun(now: datetime) -> dict[str, Any]:
+    return {"status": JobStatus.ACKNOWLEDGED, "started_at": now}
+
+
+def _tell_of_begin(job: Job, device: models.Model | None) -> None:
+    audit.record(
+        event=AuditEvent.JOB_STARTED,
+        actor=device,
+        target=job,
+        changes={"status": (job.status, JobStatus.ACKNOWLEDGED)},
     )
-    if moved:
-        audit.record(
-            event=AuditEvent.JOB_STARTED,
-            actor=device,
-            target=job,
-            changes={"status": (job.status, JobStatus.ACKNOWLEDGED)},
-        )
 
 
 def ended(now: datetime) -> dict[str, Any]:

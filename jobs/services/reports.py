@@ -20,7 +20,7 @@ from jobs.enums import CONFIG_ACTIONS, FINAL, ExecutionStatus
 from jobs.errors import CommandRefusedError, UnknownCommandError
 from jobs.models import JobExecution
 from jobs.services.deadlines import end_due_executions
-from jobs.services.outcomes import count_ended, ended, mark_begun
+from jobs.services.outcomes import NOT_BEGUN, count_ended, ended, mark_begun
 
 ENDED_MESSAGE = "This command is {}; nothing can change that."
 
@@ -157,9 +157,8 @@ def _report_outcome(
         columns["acknowledged_at"] = Coalesce("acknowledged_at", Value(now))
     if not rows.update(**columns):
         raise LostError
-    if has_begun:
-        mark_begun(job, now=now, device=device)
-    count_ended([(job.pk, report.status)], now=now, actor=device)
+    begins = has_begun and job.status in NOT_BEGUN
+    count_ended([(job.pk, report.status)], now=now, actor=device, begins=begins)
     execution.status = report.status
     return execution
 
@@ -215,13 +214,10 @@ def _settled(device: Device, command_id: UUID, now: datetime) -> JobExecution:
     execution = own_command(device, command_id)
     if execution.due_at is not None and execution.due_at <= now:
         end_due_executions(now, pk=execution.pk)
-        execution = own_command(device, command_id)
+        seen: Any = JobExecution.objects.with_status(now).select_related("job")
+        execution = seen.get(pk=execution.pk)
         # A sweep that has it locked is just storing what is true already.
-        execution.status = (
-            JobExecution.objects.with_status(now)
-            .values_list("current_status", flat=True)
-            .get(pk=execution.pk)
-        )
+        execution.status = execution.current_status
     return execution
 
 
