@@ -18,6 +18,7 @@ from devices.agent import state
 from devices.agent.client import Command
 from devices.agent.errors import NotReachedError
 from devices.agent.handlers import HANDLERS, handle
+from devices.agent.journal import Stage
 from devices.agent.machine import Machine
 from devices.agent.state import StateFolder
 from devices.agent.transport import Transport
@@ -290,11 +291,11 @@ def run_from_disk(transport: FaultyTransport, device: Device, key: str, folder: 
 
 
 @pytest.fixture
-def fault_on_disk(monkeypatch) -> Callable[[Points], None]:
-    """`fault_on_disk(points)` has the points before and after each write passed, too."""
+def fault_on_disk(monkeypatch) -> Callable[[Callable[[str], None]], None]:
+    """`fault_on_disk(fault)` has `fault` called before and after each write."""
     write = state.write_json
 
-    def install(points: Points) -> None:
+    def install(points: Callable[[str], None]) -> None:
         def write_json(path: Path, data: Any) -> None:
             points(f"before {data.get('stage', path.name)}")
             write(path, data)
@@ -359,6 +360,29 @@ def test_any_lost_request_or_answer_is_made_up_for(transport, runs):
         assert len(trial.heard.errors) == 1
     # Each request and each answer had its turn.
     assert fail_at > 8
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_disk_that_fails_once_holds_work_up_and_no_more(
+    stage, transport, fault_on_disk, runs, tmp_path
+):
+    failed: list[str] = []
+
+    def fail_once(point: str) -> None:
+        if point == f"before {stage}" and not failed:
+            failed.append(point)
+            raise OSError(28, "No space left on device")
+
+    device = make_device()
+    job = order_job(device)
+    fault_on_disk(fail_once)
+    with closing(StateFolder(tmp_path)) as kept:
+        trial = Trial(transport, device, journal=kept.open_journal(), interval=10)
+        trial.step()
+        let_the_lease_run_out()
+        trial.pass_time(45)
+    assert (execution_of(job).status, runs) == ("completed", ["ping"])
+    assert [str(error) for error in trial.heard.errors] == ["[Errno 28] No space left on device"]
 
 
 def test_agent_killed_in_the_middle_of_its_work_tells_so(live_server, tmp_path):
