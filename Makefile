@@ -5,7 +5,7 @@ COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --
 	--no-emit-index-url --custom-compile-command "make requirements"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow lint check screenshots requirements environment
+.PHONY: help run test test-slow lint check screenshots configuration requirements environment
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -30,6 +30,9 @@ check: environment ## Check settings, migrations and the API's schema, on both d
 
 screenshots: environment ## Take the pictures in docs/screenshots again; needs Chromium
 	$(PYTHON) -m scripts.screenshots
+
+configuration: environment ## Write docs/configuration.md from the settings again
+	$(PYTHON) -m scripts.configuration
 
 requirements: environment ## Compile requirements*.in with the newest versions they allow
 	$(COMPILE) --upgrade -o requirements.txt requirements.in

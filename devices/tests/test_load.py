@@ -217,7 +217,7 @@ def test_restarts_of_postgresql_are_outlived_and_lose_nothing(clients):
         wait_until(lambda: not any(state.is_overdue for state in sweep_states(timezone.now())))
         watcher = threading.Thread(target=watch)
         watcher.start()
-        clients.run(16, 45, (5, lambda: restart_for(2)), (15, lambda: restart_for(12)))
+        clients.run(16, 47, (5, lambda: restart_for(4)), (17, lambda: restart_for(12)))
         watcher.join()
         assert worker.poll() is None
 

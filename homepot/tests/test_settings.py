@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import secrets
 import stat
@@ -13,33 +12,23 @@ from django.utils.module_loading import import_string
 
 from homepot.secret_key import make_secret_key
 from homepot.tests.conftest import assert_refused, run_python
+from scripts.configuration import PAGE, make_page, read_settings
 
 SECRET_KEY = secrets.token_urlsafe(48)
 PRODUCTION = {"ENVIRONMENT": "production", "SECRET_KEY": SECRET_KEY}
 CHECK = ("manage.py", "check")
 
 
-def spell(default):
-    """A default as one would write it in `.env`."""
-    if isinstance(default, bool):
-        return str(default).lower()
-    return ",".join(default) if isinstance(default, list) else str(default)
-
-
 def test_env_example_lists_every_setting_with_its_default():
-    tree = ast.parse((settings.BASE_DIR / "homepot" / "settings.py").read_text())
-    read = {}
-    for node in ast.walk(tree):
-        # env.int("NAME", default=1)
-        if isinstance(node, ast.Call) and re.fullmatch(
-            r"env\.(?!read_env)\w+", ast.unparse(node.func)
-        ):
-            defaults = [ast.literal_eval(word.value) for word in node.keywords]
-            read[node.args[0].value] = spell(*defaults) if defaults else ""
+    read = {name: variable.default for name, variable in read_settings().items()}
     documented = re.findall(
         r"^# ([A-Z_]+)=(.*)$", (settings.BASE_DIR / ".env.example").read_text(), re.MULTILINE
     )
     assert dict(documented) == read
+
+
+def test_page_of_all_settings_is_what_the_settings_make():
+    assert PAGE.read_text() == make_page(), "Run `make configuration`."
 
 
 def test_production_starts_with_safe_settings():
