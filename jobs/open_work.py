@@ -39,9 +39,7 @@ def fleet_work(executions: JobExecutionQuerySet, now: datetime) -> dict[str, Any
         .annotate(**COUNTS)
         .order_by("-open", "device__site__site_id")
     )
-    failed = executions.filter(
-        status=ExecutionStatus.FAILED, finished_at__gt=now - timedelta(hours=24)
-    )
+    failed = executions.filter(_failed_lately(now))
     sites = []
     for row in by_site:
         site_id = row.pop("device__site__site_id")
@@ -51,3 +49,17 @@ def fleet_work(executions: JobExecutionQuerySet, now: datetime) -> dict[str, Any
         "failed_last_24_hours": failed.count(),
         "sites": sites,
     }
+
+
+def work_now(executions: JobExecutionQuerySet, now: datetime) -> dict[str, int]:
+    """How many of those `executions` are `open`, and `failed` in the last day; one statement."""
+    is_open = Q(due_at__gt=now)
+    some = executions.filter(is_open | _failed_lately(now)).order_by()
+    counts: dict[str, int] = some.aggregate(
+        open=Count("pk", filter=is_open), failed=Count("pk", filter=_failed_lately(now))
+    )
+    return counts
+
+
+def _failed_lately(now: datetime) -> Q:
+    return Q(status=ExecutionStatus.FAILED, finished_at__gt=now - timedelta(hours=24))
