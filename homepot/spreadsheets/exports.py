@@ -42,7 +42,11 @@ def export_response(
     headers = attachment(sheet.name, format)
     if format is SheetFormat.XLSX:
         file = xlsx_file(sheet.name.capitalize(), head, found)
-        sheet.record_export(format.label, filters, user)
+        try:
+            sheet.record_export(format.label, filters, user)
+        except BaseException:
+            file.close()
+            raise
         return FileResponse(file, content_type=XLSX_TYPE, headers=headers)
     sheet.record_export(format.label, filters, user)
     release_connection()
