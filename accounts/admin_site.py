@@ -12,10 +12,11 @@ from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import path, reverse
 from unfold.sites import UnfoldAdminSite
 
 from accounts.forms import OwnPasswordForm, SignInForm
+from homepot.admin.overview import add_overview
 
 
 class HomepotAdminSite(UnfoldAdminSite):
@@ -35,6 +36,15 @@ class HomepotAdminSite(UnfoldAdminSite):
             return inner(request, *args, **kwargs)
 
         return update_wrapper(checked, view)
+
+    def get_urls(self) -> list[Any]:
+        overview = path("overview/", self.admin_view(self.overview), name="overview")
+        return [overview, *super().get_urls()]
+
+    def overview(self, request: HttpRequest) -> TemplateResponse:
+        """The first page without what surrounds it, by which it keeps itself up to date."""
+        context = add_overview(request, {})
+        return TemplateResponse(request, "homepot/admin/overview.html", context)
 
     def search(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

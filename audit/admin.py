@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter, ChoicesDropdownFilter
 from unfold.decorators import action, display
 
+from audit import overview as overview
 from audit.enums import Outcome, Severity
 from audit.export import ExportFormat, export_response
 from audit.models import AuditLog

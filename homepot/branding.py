@@ -45,11 +45,16 @@ UNFOLD: dict[str, Any] = {
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": asset("favicon.svg")},
     ],
-    "STYLES": [asset("admin.css"), asset("things.css"), asset("imports.css")],
+    "STYLES": [
+        asset("admin.css"),
+        asset("things.css"),
+        asset("imports.css"),
+        asset("overview.css"),
+    ],
     "SCRIPTS": [asset("keyboard.js")],
     "LOGIN": {"image": asset("login.svg")},
     "ENVIRONMENT": "homepot.branding.environment_label",
-    "DASHBOARD_CALLBACK": "devices.dashboard.add_fleet_overview",
+    "DASHBOARD_CALLBACK": "homepot.admin.overview.add_overview",
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
     "BORDER_RADIUS": "6px",

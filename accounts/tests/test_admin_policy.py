@@ -104,6 +104,7 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 PAGES: dict[str, Any] = {
     "": STAFF,
+    "overview/": STAFF,
     "search/": STAFF,
     "login/": Action.ANYONE,
     "logout/": STAFF,

@@ -280,26 +280,3 @@ def test_checks_are_read_only(staff):
     assert browser.post(f"{CHECKS}{check.pk}/delete/", {"post": "yes"}).status_code == 403
     assert browser.get(f"{CHECKS}{check.pk}/history/").status_code == 404
     assert HealthCheck.objects.get().is_healthy
-
-
-def test_overview_counts_devices_and_names_troubled_sites(staff, count_statements):
-    quiet = make_device(
-        status=DeviceStatus.ONLINE, status_due_at=timezone.now() - timedelta(minutes=1)
-    )
-    broken = make_device(status=DeviceStatus.ERROR)
-    make_device(status=DeviceStatus.ONLINE)
-    make_device(lifecycle_state=LifecycleState.RETIRED, status=DeviceStatus.ERROR)
-    browser = staff(Role.VIEWER)
-    # 1. session, 2. account, 3. devices by site and status, 4. the names of sites
-    with count_statements(4):
-        page = browser.get("/admin/")
-    counted = {entry["status"]: entry["count"] for entry in page.context["statuses"]}
-    assert counted == {
-        "online": "1",
-        "error": "1",
-        "offline": "1",
-        "maintenance": "0",
-        "unknown": "0",
-    }
-    assert page.context["device_count"] == "3"
-    assert [row["site"] for row in page.context["troubled_sites"]] == [broken.site, quiet.site]

@@ -10,6 +10,7 @@ from homepot.admin.retiring import RetirableModelAdmin
 from homepot.admin.text import (
     NOTHING,
     ago,
+    ago_text,
     json_text,
     label,
     link,
@@ -39,6 +40,7 @@ __all__ = [
     "RelatedFilter",
     "RetirableModelAdmin",
     "ago",
+    "ago_text",
     "json_text",
     "label",
     "link",

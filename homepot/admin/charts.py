@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
 WIDTH, HEIGHT = 1000, 100
 # Below each other at most so many words for times fit on a phone.
 LABELS_AT_MOST = 7
@@ -19,12 +22,16 @@ LABELS_AT_MOST = 7
 
 @dataclass(frozen=True)
 class Span:
-    """A time up to now, in equal steps; `step` divides a day, or is one."""
+    """A time up to now, in equal steps; `step` divides a day, or is one.
+
+    Below a chart stand the times that are multiples of `words_every`; None: as many as fit.
+    """
 
     name: str
     title: str
     length: timedelta
     step: timedelta
+    words_every: timedelta | None = None
 
     def times(self, now: datetime) -> list[datetime]:
         """When each step begins, the last one being under way."""
@@ -135,6 +142,26 @@ def bars(
     return _drawn(title, span, times, series, shapes, top, write, summary)
 
 
+def strip(parts: Sequence[tuple[str, int]], said: str) -> SafeString:
+    """Shares of a whole beside each other: the style and the number of each; `said` in words."""
+    total = sum(number for _, number in parts) or 1
+    shapes = []
+    position = 0.0
+    for style, number in parts:
+        width = 100 * number / total
+        shapes.append((style, round(position, 3), round(width, 3)))
+        position += width
+    drawn = format_html_join(
+        "", '<rect class="homepot-part-{}" x="{}" width="{}" y="0" height="8"/>', shapes
+    )
+    return format_html(
+        '<svg class="homepot-strip" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" '
+        'aria-label="{}">{}</svg>',
+        said,
+        drawn,
+    )
+
+
 def round_up(value: float) -> float:
     """The next of 1, 2, 5, 10, 20, 50, ...: where an axis ends."""
     magnitude = 10.0 ** math.floor(math.log10(value)) if value > 0 else 1.0
@@ -190,6 +217,10 @@ def _labels(times: Sequence[datetime], span: Span) -> Iterator[Tick]:
         every = timedelta(days=1) // span.step
     for i, moment in enumerate(times):
         is_due = moment.hour == 0 if span is WEEK else i % every == 0
+        if span.words_every:
+            every = span.words_every // span.step
+            midnight = moment.replace(hour=0, minute=0)
+            is_due = not (moment - midnight) % span.words_every
         if is_due and i <= len(times) - every / 2:
             yield Tick(f"{moment:{form}}", _number(100 * i / len(times)))
 

@@ -52,6 +52,18 @@ class ShownSection:
     context: dict[str, Any]
 
 
+class Row(tuple[Any, ...]):
+    """The cells of a row of `table_section.html`; by its key it is the same in a later answer."""
+
+    key: str = ""
+
+
+def keyed(key: object, *cells: Any) -> Row:
+    row = Row(cells)
+    row.key = str(key)
+    return row
+
+
 _sections: defaultdict[str, list[Section]] = defaultdict(list)
 _buttons: defaultdict[str, list[Button]] = defaultdict(list)
 _actions: defaultdict[str, list[Callable[..., Any]]] = defaultdict(list)

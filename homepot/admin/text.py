@@ -96,6 +96,16 @@ def moment_text(moment: datetime | None, now: datetime | None = None) -> SafeStr
     return NOTHING if moment is None else two_lines(ago(moment, now), time_text(moment))
 
 
+def ago_text(moment: datetime, now: datetime | None = None) -> SafeString:
+    """How long ago that was, on one line; the time with its zone is there for whoever points."""
+    return format_html(
+        '<time class="homepot-time" datetime="{}" title="{}">{}</time>',
+        moment.isoformat(),
+        date_format(localtime(moment), "DATETIME_FORMAT"),
+        ago(moment, now),
+    )
+
+
 def list_url(name: str, **parameters: Any) -> str:
     """The list `name`, "devices_device", filtered by `parameters`."""
     return f"{reverse(f'admin:{name}_changelist')}?{urlencode(parameters, doseq=True)}"

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from jobs.admin import about, execution, job, job_page
+from jobs.admin import about, execution, job, job_page, overview
 
-__all__ = ["about", "execution", "job", "job_page"]
+__all__ = ["about", "execution", "job", "job_page", "overview"]

@@ -97,7 +97,7 @@ def test_what_is_large_goes_on_by_itself_and_says_how_far_it_is(browser, monkeyp
 
     running = browser.post(page, follow=True).content.decode()
 
-    assert '<progress class="homepot-progress" max="5" value="2"' in running
+    assert '<progress class="homepot-import-progress" max="5" value="2"' in running
     assert "No worker is running." in running
     assert "Go on" in running
     part = browser.get(f"{page}?progress").content.decode()
