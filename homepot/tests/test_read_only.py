@@ -87,6 +87,7 @@ def test_admin_shows_and_changes_nothing(read_only):
             continue
         query = AUTOCOMPLETE if page == "autocomplete/" else {"site": device.site_id}
         answer = admin.get(f"/admin/{page.format(pk=device.pk, import_pk=1)}", query)
+        answer.close()
         # What leaves by a file is told in the audit log.
         may_refuse = "export" in page
         assert answer.status_code < 500 or (may_refuse and answer.status_code == 503), page
