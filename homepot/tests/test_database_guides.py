@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
@@ -17,6 +18,7 @@ from django.db import connection
 from homepot.backups.programs import find_program
 from homepot.testing.guides import ROOT, run_shell, shell_of
 from homepot.testing.project import copy_project
+from homepot.tests.conftest import new_database
 from homepot.transfer.databases import database
 from homepot.transfer.digest import table_digests
 
@@ -147,3 +149,30 @@ def test_worker_stays_within_the_connections_that_the_guide_counts():
     counted = int(re.search(r"\+ workers x (\d+)", text)[1])
     # Each sweep, the pulse, and the scheduler's own.
     assert len(settings.SWEEPS) + 2 <= counted
+
+
+@on_postgresql
+def test_moving_and_rolling_back(project, tmp_path):
+    """From the demo on SQLite to PostgreSQL, verified, and back."""
+    guide = "docs/moving-to-postgresql.md"
+    with new_database(tmp_path) as target, new_database(tmp_path) as resumed:
+        said = type_in(
+            "python manage.py migrate --verbosity 0\npython manage.py loaddata seed\n"
+            + shell_of("docs/moving-to-postgresql.md#a-rehearsal")
+            + shell_of("docs/moving-to-postgresql.md#the-move")
+            + shell_of("docs/moving-to-postgresql.md#verifying")
+            + shell_of("docs/moving-to-postgresql.md#rolling-back"),
+            project,
+            TARGET_URL=target,
+            BACK_URL="sqlite:///data/back.db",
+        )
+        assert said.count("Both hold the same.") == 4, guide
+        assert json.loads((project / "moved.json").read_text())["is_equal"]
+        said = type_in(
+            shell_of("docs/moving-to-postgresql.md#when-it-is-broken-off"),
+            project,
+            TARGET_URL=resumed,
+        )
+        assert said.count("Both hold the same.") == 1
+        with database(resumed) as copied:
+            assert table_digests(copied)["devices"].rows == 12

@@ -107,7 +107,7 @@ def test_database_refuses_what_gets_past_the_middleware(read_only, monkeypatch, 
         with transaction.atomic():
             Site.objects.create(site_id="new", name="New")
 
-    monkeypatch.setattr("sites.admin.SiteAdmin.get_queryset", write)
+    monkeypatch.setattr("sites.admin.site.SiteAdmin.get_queryset", write)
     assert client.get("/admin/sites/site/").status_code == 503
     monkeypatch.setattr("sites.views.SiteViewSet.list", write)
     assert_refused(client.get("/api/v1/sites/sites"))
