@@ -12,7 +12,7 @@ from homepot.testing.guides import ROOT, UNTRIED, guides, sections_of, sections_
 
 # What a reader would type; answers, requests and other languages may stand in any block.
 LOOKS_TYPED = re.compile(
-    r"^\s*(\$ |sudo |make |\.?\S*python3? |curl |psql |pg_|createdb|docker |systemctl |apt|git )"
+    r"^\s*(\$ |sudo |make |[^\s=]*python3? |curl |psql |pg_|createdb|docker |systemctl |apt|git )"
 )
 MANAGE = re.compile(r"manage\.py +([a-z_]+)((?:[^\n`|]|\\\n)*)")
 ASKED_FOR = re.compile(r'shell_of\(\s*"([^"]+)"')
