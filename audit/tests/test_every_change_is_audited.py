@@ -687,6 +687,7 @@ COMMANDS: dict[str, Run | None] = {
     "backup": None,
     "restore": None,
     "restore_drill": None,
+    "copy_database": None,
     # What its sweeps change has a history of its own.
     "run_worker": None,
     "serve": None,
