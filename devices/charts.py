@@ -82,25 +82,27 @@ def site_charts(site: Site, span: Span, now: datetime) -> list[Drawn]:
     sums: list[Counter[str]] = [Counter() for _ in times]
     for hour, values in site_hours(site, times[0], now):
         sums[(hour - times[0]) // span.step].update(values)
+    return [check_bars(span, times, sums), response_lines(span, times, sums)]
+
+
+def response_lines(span: Span, times: Sequence[datetime], sums: Sequence[Counter[str]]) -> Drawn:
+    """Within what time half of the responses were, and nearly all, by their histograms."""
     total = sum(sums, Counter())
     summary = ""
     if (median := percentile(total, 0.5)) is not None:
         summary = f"half within {milliseconds(median)}, 95 % within "
         summary += milliseconds(percentile(total, 0.95) or 0)
-    return [
-        check_bars(span, times, sums),
-        lines(
-            "Response time",
-            span,
-            times,
-            [
-                Line("Half within", "first", [percentile(step, 0.5) for step in sums]),
-                Line("95 % within", "second", [percentile(step, 0.95) for step in sums]),
-            ],
-            write=milliseconds,
-            summary=summary,
-        ),
-    ]
+    return lines(
+        "Response time",
+        span,
+        times,
+        [
+            Line("Half within", "first", [percentile(step, 0.5) for step in sums]),
+            Line("95 % within", "second", [percentile(step, 0.95) for step in sums]),
+        ],
+        write=milliseconds,
+        summary=summary,
+    )
 
 
 def site_hours(
@@ -113,10 +115,15 @@ def site_hours(
         yield hour, dict(zip(names, values, strict=True))
 
 
-def check_bars(span: Span, times: Sequence[datetime], sums: Sequence[Counter[str]]) -> Drawn:
+def check_bars(
+    span: Span,
+    times: Sequence[datetime],
+    sums: Sequence[Counter[str]],
+    title: str = "Health checks",
+) -> Drawn:
     checks, unhealthy = (sum(step[name] for step in sums) for name in ("checks", "unhealthy"))
     return bars(
-        "Health checks",
+        title,
         span,
         times,
         [

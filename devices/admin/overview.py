@@ -13,12 +13,12 @@ from django.utils.safestring import SafeString
 
 from accounts.policy import Action, may
 from devices.admin.labels import STATUS_SYMBOLS, status_label
-from devices.charts import milliseconds, percentile, whole
+from devices.charts import check_bars, response_lines, whole
 from devices.enums import DeviceStatus
 from devices.fleet import DAY, HOUR, TROUBLES, Fleet, fleet_now, last_hour, status_history
 from devices.models import StatusChange
 from homepot.admin import ago_text, list_link, list_url, page_link, sections, two_lines
-from homepot.admin.charts import Drawn, Line, bars, lines, strip
+from homepot.admin.charts import Drawn, Line, bars, strip
 from homepot.admin.overview import PAGE, Tile, add_tiles
 from homepot.admin.sections import Section, keyed
 from sites.models import Site
@@ -156,37 +156,11 @@ def hour(request: HttpRequest, nothing: None) -> dict[str, Any] | None:
     if not _fleet(request).sites:
         return None
     times, sums = last_hour(request.user, timezone.now())
-    total = sum(sums, Counter())
-    checks = total["checks"]
-    told = ""
-    if (median := percentile(total, 0.5)) is not None:
-        told = f"half within {milliseconds(median)}, 95 % within "
-        told += milliseconds(percentile(total, 0.95) or 0)
     return {
         "charts": [
-            bars(
-                "Check-ins per minute",
-                HOUR,
-                times,
-                [
-                    Line("Healthy", "good", [one["checks"] - one["unhealthy"] for one in sums]),
-                    Line("Unhealthy", "bad", [one["unhealthy"] for one in sums]),
-                ],
-                write=whole,
-                summary=f"{checks / len(sums):,.1f} on average" if checks else "",
-            ),
-            lines(
-                "Response time",
-                HOUR,
-                times,
-                [
-                    Line("Half within", "first", [percentile(one, 0.5) for one in sums]),
-                    Line("95 % within", "second", [percentile(one, 0.95) for one in sums]),
-                ],
-                write=milliseconds,
-                summary=told,
-            ),
-        ],
+            check_bars(HOUR, times, sums, "Check-ins per minute"),
+            response_lines(HOUR, times, sums),
+        ]
     }
 
 
