@@ -486,6 +486,11 @@ PAGES: dict[str, Asked] = {
         for format in ("csv", "xlsx")
         for model in ("sites.site", "devices.device")
     },
+    **{
+        f"export_{format}_selected {thing}s.{thing}": Asked({}, "data_exported", thing)
+        for format in ("csv", "xlsx")
+        for thing in ("site", "device")
+    },
     "export_csv audit.auditlog": Asked({}, "data_exported"),
     "export_ndjson audit.auditlog": Asked({}, "data_exported"),
 }

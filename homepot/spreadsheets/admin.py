@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import BadRequest, PermissionDenied
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -67,6 +68,19 @@ class SheetAdmin(ModelAdmin):
     def export_xlsx(self, request: HttpRequest) -> HttpResponseBase:
         return self._export(request, SheetFormat.XLSX)
 
+    @admin.action(description="Export as CSV", permissions=["view"])
+    def export_csv_selected(self, request: HttpRequest, queryset: QuerySet) -> HttpResponseBase:
+        return self._export_rows(request, queryset, SheetFormat.CSV, {"chosen": queryset.count()})
+
+    @admin.action(description="Export as XLSX", permissions=["view"])
+    def export_xlsx_selected(self, request: HttpRequest, queryset: QuerySet) -> HttpResponseBase:
+        return self._export_rows(request, queryset, SheetFormat.XLSX, {"chosen": queryset.count()})
+
+    def _get_base_actions(self) -> Any:
+        base: Any = super()
+        exports = ("export_csv_selected", "export_xlsx_selected")
+        return [*base._get_base_actions(), *map(self.get_action, exports)]
+
     def _export(self, request: HttpRequest, format: SheetFormat) -> HttpResponseBase:
         try:
             rows = self.get_changelist_instance(request).queryset
@@ -75,6 +89,11 @@ class SheetAdmin(ModelAdmin):
         filters = {
             name: values[0] if len(values) == 1 else values for name, values in request.GET.lists()
         }
+        return self._export_rows(request, rows, format, filters)
+
+    def _export_rows(
+        self, request: HttpRequest, rows: QuerySet, format: SheetFormat, filters: dict[str, Any]
+    ) -> HttpResponseBase:
         try:
             return export_response(
                 self.sheet, rows, format=format, user=request.user, filters=filters

@@ -179,6 +179,16 @@ def test_export_holds_what_the_list_shows(staff):
     assert told[0].event_metadata == {"sheet": "sites", "format": "csv", "filters": {"q": "Main"}}
 
 
+def test_chosen_rows_are_exported(staff):
+    chosen = make_device()
+    make_device()
+    choice = {"action": "export_csv_selected", "_selected_action": [chosen.pk]}
+    (row,) = rows_of(staff(Role.VIEWER).post("/admin/devices/device/", choice))
+    assert row["device_id"] == chosen.device_id
+    told = AuditLog.objects.get(event_type="data_exported")
+    assert told.event_metadata["filters"] == {"chosen": 1}
+
+
 def test_scope_decides_what_is_exported(client):
     user = make_user(site_access=SiteAccess.SELECTED)
     mine = make_device()
