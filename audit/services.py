@@ -11,6 +11,7 @@ from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import connection, models, transaction
+from django.utils import timezone
 
 from audit import triggers
 from audit.enums import ActorKind, AuditEvent, Outcome, Severity
@@ -98,6 +99,29 @@ def record_once(told: str, **fields: Any) -> None:
     row = _row(**fields)
     row.dedupe_key = hashlib.sha256(told.encode()).hexdigest()
     AuditLog.objects.bulk_create([row], ignore_conflicts=True)
+
+
+def record_originals(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write what the audit log of the original product told, each row of it once.
+
+    `original` is the row as it was; the other keys are its time and our references.
+    """
+    told = []
+    for row in rows:
+        original = dict(row["original"])
+        text = json.dumps(original, sort_keys=True, default=str)
+        told.append(
+            AuditLog(
+                event_type=AuditEvent.ORIGINAL_EVENT_IMPORTED,
+                description=str(original.get("description") or original.get("event_type") or ""),
+                actor_label="original",
+                event_metadata=_masked("", json.loads(text)),
+                created_at=row["created_at"] or timezone.now(),
+                dedupe_key=hashlib.sha256(f"original {text}".encode()).hexdigest(),
+                **{name: row[name] for name in ("user_id", "site_id", "device_id", "job_id")},
+            )
+        )
+    AuditLog.objects.bulk_create(told, ignore_conflicts=True)
 
 
 def record_refused_permission(

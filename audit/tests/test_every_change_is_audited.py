@@ -693,6 +693,10 @@ COMMANDS: dict[str, Run | None] = {
     "restore": None,
     "restore_drill": None,
     "copy_database": None,
+    # Told of once as a whole; needs a database of the original.
+    "import_original": None,
+    # Only looks.
+    "doctor": None,
     # What its sweeps change has a history of its own.
     "run_worker": None,
     "serve": None,
