@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+from django.db import connection
 from django.utils.http import parse_header_parameters
 
+from homepot.read_only import is_read_only
 from homepot.request_context import is_trusted_proxy
 
 
@@ -38,7 +41,33 @@ class TolerantRequest(WSGIRequest):
 
 
 class TolerantWSGIHandler(WSGIHandler):
+    """Django's own, but for two things that cost more than many views.
+
+    A body that is there as a whole goes to the server at once: what it asks for piece by piece,
+    granian sends through a channel. Short paths send no signals, whose receivers look after
+    caches, static files and each database; theirs is looked after here.
+    """
+
     request_class = TolerantRequest
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        if environ["PATH_INFO"].removesuffix("/") in settings.SHORT_PATHS and not is_read_only():
+            return self._answer_at_once(environ, start_response)
+        response: Any = super().__call__(environ, start_response)
+        if getattr(response, "streaming", True):
+            return response
+        body = [response.content]
+        response.close()
+        return body
+
+    def _answer_at_once(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        try:
+            response: Any = self.get_response(self.request_class(environ))
+        finally:
+            if connection.connection is not None:
+                connection.close_if_unusable_or_obsolete()
+        start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))
+        return [response.content]
 
 
 def _is_readable(header: str) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
-import uuid
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cached_property
 from ipaddress import ip_address
 
 from django.conf import settings
@@ -23,18 +24,31 @@ class RequestContext:
     user_agent: str
 
 
+class _ContextOfRequest(RequestContext):
+    """Reads address and browser once somebody asks: most requests are not logged or audited."""
+
+    def __init__(self, request_id: str, request: HttpRequest) -> None:
+        self.__dict__.update(request_id=request_id, request=request)
+
+    @cached_property
+    def ip_address(self) -> str | None:
+        return client_address(self.__dict__["request"])
+
+    @cached_property
+    def user_agent(self) -> str:
+        told = self.__dict__["request"].headers.get("User-Agent", "")
+        return printable(told)[:USER_AGENT_LENGTH]
+
+
 # None outside of requests: commands, sweeps.
 current_request: ContextVar[RequestContext | None] = ContextVar("current_request", default=None)
 
 
 def context_of(request: HttpRequest) -> RequestContext:
-    """Read the context of `request`; a missing or odd X-Request-ID is replaced by a new one."""
-    given_id = request.headers.get("X-Request-ID", "")
-    return RequestContext(
-        request_id=given_id if REQUEST_ID.fullmatch(given_id) else uuid.uuid4().hex,
-        ip_address=client_address(request),
-        user_agent=printable(request.headers.get("User-Agent", ""))[:USER_AGENT_LENGTH],
-    )
+    """The context of `request`; a missing or odd X-Request-ID is replaced by a new one."""
+    given_id = request.META.get("HTTP_X_REQUEST_ID", "")
+    is_good = REQUEST_ID.fullmatch(given_id)
+    return _ContextOfRequest(given_id if is_good else os.urandom(16).hex(), request)
 
 
 def client_address(request: HttpRequest) -> str | None:
