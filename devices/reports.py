@@ -101,6 +101,8 @@ class FieldReader:
         A till whose clock lost its battery must not fall silent for it.
         """
         value: Any = self.data.get(name)
+        if value is None:
+            return None
         try:
             return _time_field.to_internal_value(value)
         except ValidationError:

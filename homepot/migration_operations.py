@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.postgres.operations import NotInTransactionMixin
 from django.db import transaction
 from django.db.migrations import AddConstraint, AddIndex
-from django.db.migrations.operations.base import OperationCategory
+from django.db.migrations.operations.base import Operation, OperationCategory
 
 from homepot.postgresql.limits import limited
 
@@ -109,3 +110,41 @@ class AddCheckOnline(NotInTransactionMixin, AddConstraint):
         self._ensure_not_in_transaction(schema_editor)
         with transaction.atomic(using=schema_editor.connection.alias):
             super().database_backwards(app_label, schema_editor, from_state, to_state)
+
+
+class CreateFunction(Operation):
+    """Makes a function of PostgreSQL's, as `<name>.sql` in `folder` says; nothing on SQLite.
+
+    It needs no lock. What the function names is looked up when it is called.
+    """
+
+    reduces_to_sql = True
+    reversible = True
+    category = OperationCategory.ADDITION
+
+    def __init__(self, name: str, *, folder: str) -> None:
+        self.name = name
+        self.folder = folder
+
+    def state_forwards(self, app_label: str, state: Any) -> None:
+        pass
+
+    def database_forwards(
+        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
+    ) -> None:
+        if schema_editor.connection.vendor == "postgresql":
+            path = settings.BASE_DIR / self.folder / f"{self.name}.sql"
+            schema_editor.execute(path.read_text(), params=None)
+
+    def database_backwards(
+        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
+    ) -> None:
+        if schema_editor.connection.vendor == "postgresql":
+            schema_editor.execute(f"DROP FUNCTION {schema_editor.quote_name(self.name)}")
+
+    def describe(self) -> str:
+        return f"Create function {self.name}"
+
+    @property
+    def migration_name_fragment(self) -> str:
+        return f"add_{self.name}_function"

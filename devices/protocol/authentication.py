@@ -9,7 +9,7 @@ from rest_framework import authentication, exceptions
 from rest_framework.request import Request
 
 from accounts.keys import digest_of
-from devices.check_in import Caller, note_key_use, valid_keys
+from devices.check_in.caller import Caller, note_key_use, valid_keys
 from devices.enums import SPEAKING
 from devices.errors import DeviceMayNotSpeakError
 from devices.models import Device

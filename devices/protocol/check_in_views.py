@@ -17,7 +17,8 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 
 from accounts.keys import digest_of
-from devices.check_in import Caller, CheckedIn, check_in, lifecycle_state_of
+from devices.check_in import CheckedIn, check_in
+from devices.check_in.caller import Caller, lifecycle_state_of
 from devices.enums import SPEAKING
 from devices.errors import DeviceMayNotSpeakError
 from devices.metrics import CHECK_INS
@@ -66,8 +67,8 @@ def agent_view(handle: Callable[[HttpRequest, Caller], dict[str, Any]]) -> View:
 
 
 def _caller(request: HttpRequest) -> Caller:
-    device_id = request.headers.get(DEVICE_ID_HEADER)
-    key = request.headers.get(KEY_HEADER)
+    device_id = request.META.get("HTTP_X_DEVICE_ID")
+    key = request.META.get("HTTP_X_API_KEY")
     if not device_id or not key:
         raise exceptions.NotAuthenticated(f"Send {DEVICE_ID_HEADER} and {KEY_HEADER}.")
     return Caller(device_id, digest_of(key))

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
-from psycopg._queries import MAX_CACHED_STATEMENT_LENGTH
 
 from accounts.keys import digest_of
 from audit.models import AuditLog
 from devices.advance import Moment
-from devices.check_in import POSTGRESQL, Caller, check_in
+from devices.check_in import check_in
+from devices.check_in.caller import Caller
 from devices.enums import DeviceStatus, LifecycleState
 from devices.models import Device, HealthCheck, StatusChange
 from devices.reports import Report
@@ -467,8 +467,3 @@ def test_nobody_was_silent_while_the_service_itself_was_away(pulse):
     check_in(caller, Report(), told=TOLD, now=NOW)
 
     assert not StatusChange.objects.exists()
-
-
-def test_the_statement_is_short_enough_for_psycopg_to_remember_it():
-    # A longer one would be parsed anew for each check-in, at half the cost of all of it.
-    assert len(POSTGRESQL.text) <= MAX_CACHED_STATEMENT_LENGTH

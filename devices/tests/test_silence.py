@@ -12,7 +12,8 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.keys import digest_of
 from devices import services, sweeps
-from devices.check_in import Caller, check_in
+from devices.check_in import check_in
+from devices.check_in.caller import Caller
 from devices.enums import DeviceStatus
 from devices.models import Device, StatusChange
 from devices.reports import Report

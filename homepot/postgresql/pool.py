@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import math
 import time
+from functools import cached_property
 from typing import Any
 
 import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 from psycopg_pool.pool import AddConnection
+
+from homepot.postgresql.quick import Quick
 
 # A connection used within this time is trusted; asking each time costs a round trip.
 RESTED_AFTER_SECONDS = 1.0
@@ -33,6 +36,10 @@ class HomepotPool(ConnectionPool):
         pool = self
 
         class Connection(psycopg.Connection):
+            @cached_property
+            def quick(self) -> Quick:
+                return Quick(self)
+
             @classmethod
             def connect(cls, *args: Any, **kwargs: Any) -> Any:
                 try:

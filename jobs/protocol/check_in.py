@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from django.http import HttpRequest
 
-from devices.check_in import Caller
+from devices.check_in.caller import Caller
 from devices.protocol.check_in_views import agent_view, take_in_report
 from devices.reports import read_report
 from homepot.parsers import read_json
@@ -19,12 +18,13 @@ def check_in_view(request: HttpRequest, caller: Caller) -> dict[str, Any]:
     """POST /agent/check-in"""
     taken, pace_answer = take_in_report(caller, read_report(read_json(request)))
     work = Work()
-    if taken.has_work and taken.device_pk is not None:
+    if taken.has_work:
         work = offer_work(taken.device_pk, now=pace_answer["server_time"])
     return {
         "status": "success",
         "device_id": caller.device_id,
         "device_status": taken.status,
         **pace_answer,
-        **asdict(work),
+        "commands": work.commands,
+        "cancelled": work.cancelled,
     }

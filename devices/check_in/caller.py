@@ -1,0 +1,51 @@
+"""Who speaks, and with which key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Case, F, Q, QuerySet, Value, When
+
+from devices.models import DeviceCredential
+from homepot.read_only import is_read_only
+
+# How often the use of a key is noted; more often would be one more write for each check-in.
+KEY_USE_NOTED_EVERY = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The text id of a device, and the digest of the key that was given with it."""
+
+    device_id: str
+    key_digest: str
+
+
+def lifecycle_state_of(caller: Caller, now: datetime) -> str | None:
+    """That of the device; None when `caller` gave no valid key of one."""
+    return valid_keys(caller, now).values_list("device__lifecycle_state", flat=True).first()
+
+
+def valid_keys(caller: Caller, now: datetime) -> QuerySet[DeviceCredential]:
+    """The credential that `caller` gave, if it is one of its device and valid."""
+    return DeviceCredential.objects.filter(
+        Q(expires_at=None) | Q(expires_at__gt=now),
+        key_digest=caller.key_digest,
+        device__device_id=caller.device_id,
+        revoked_at=None,
+    )
+
+
+def note_key_use(credential: DeviceCredential, now: datetime) -> None:
+    """Note the use of a key; the first use of a new one ends the keys before it."""
+    if is_read_only():
+        return
+    used_at = credential.last_used_at
+    if used_at is not None and used_at >= now - KEY_USE_NOTED_EVERY:
+        return
+    is_this, is_older = Q(pk=credential.pk), Q(pk__lt=credential.pk, revoked_at=None)
+    credential.device.credentials.filter(is_this | is_older if used_at is None else is_this).update(
+        last_used_at=Case(When(is_this, then=Value(now)), default=F("last_used_at")),
+        revoked_at=Case(When(is_older, then=Value(now)), default=F("revoked_at")),
+    )

@@ -1,0 +1,36 @@
+"""One statement and its rows, without a transaction around it: for what is asked most."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.db import connections
+
+
+def fetch_rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """All rows of `sql`; raises what Django's cursors raise.
+
+    In a block that has begun a transaction it is part of that.
+    """
+    database: Any = connections["default"]
+    pool = getattr(database, "pool", None)
+    if (
+        pool is None
+        or pool.closed  # Django opens it, and says what is wrong if it cannot
+        or database.connection is not None
+        or database.queries_logged
+        or settings.ECHO_SQL
+    ):
+        with database.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            return list(cursor.fetchall())
+    with database.wrap_database_errors:
+        taken = pool.getconn()
+        try:
+            if not taken.autocommit:  # a request ended in the middle of a transaction
+                taken.autocommit = True
+            return taken.quick.fetch_rows(sql, parameters)
+        finally:
+            pool.putconn(taken)
