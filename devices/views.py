@@ -35,6 +35,7 @@ from devices.serializers import (
     StatusChangeSerializer,
     TransferSerializer,
 )
+from homepot.rows import pk_of
 from homepot.viewsets import ResourceViewSet, StrictViewSet
 from sites.models import Site
 from sites.services import make_enrolment_key, revoke_enrolment_key
@@ -171,7 +172,9 @@ class SiteDeviceViewSet(AtSiteViewSet):
         return Device.objects.active().visible_to(self.request.user).with_status(timezone.now())
 
     def list(self, request: Request, site_id: str) -> Response:
-        page = self.page_of(self.get_queryset().filter(site__site_id=site_id))
+        page = self.page_of(
+            self.get_queryset().filter(site=pk_of(Site.objects.filter(site_id=site_id)))
+        )
         if not page["devices"]:  # a device shows that its site exists
             self.site(site_id)
         return Response(page)
@@ -217,7 +220,8 @@ class DeviceHistoryViewSet(StrictViewSet):
         return model.objects.visible_to(self.request.user)
 
     def list(self, request: Request, device_id: str) -> Response:
-        page = self.page_of(self.get_queryset().filter(device__device_id=device_id))
+        device = pk_of(Device.objects.filter(device_id=device_id))
+        page = self.page_of(self.get_queryset().filter(device=device))
         if not page[self.resource_name]:  # a row shows that its device exists
             self.device(device_id)
         return Response(page)

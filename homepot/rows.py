@@ -74,3 +74,12 @@ def row_shape(serializer_class: Any) -> RowShape:
             if not isinstance(field, PASSED_THROUGH) and not hasattr(field, "row_source")
         ),
     )
+
+
+def pk_of(row: models.QuerySet) -> models.QuerySet:
+    """The key of the one row that `row` finds: `filter(device=pk_of(devices))`.
+
+    Found by itself: in a join PostgreSQL does not see that all rows are of one device, and
+    sorts what is there of it instead of reading an index in its order.
+    """
+    return row.values("pk")[:1]

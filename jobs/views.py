@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from accounts.policy import READ, READ_AND_OPERATE
 from devices.models import Device
 from homepot.idempotency import HEADER, answer_once
+from homepot.rows import pk_of
 from homepot.viewsets import ResourceViewSet, StrictViewSet
 from jobs import services
 from jobs.filters import ExecutionFilter, JobFilter, SiteJobFilter
@@ -101,7 +102,9 @@ class SiteJobViewSet(JobViewSet):
     new_job_serializer = SiteJobSerializer
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        page = self.page_of(self.get_queryset().filter(site__site_id=kwargs["site_id"]))
+        page = self.page_of(
+            self.get_queryset().filter(site=pk_of(Site.objects.filter(site_id=kwargs["site_id"])))
+        )
         if not page["jobs"]:  # a job shows that its site exists
             self._site()
         return Response(page)
@@ -135,7 +138,8 @@ class JobExecutionViewSet(ExecutionViewSet):
     """What became of a job at each of its devices."""
 
     def list(self, request: Request, job_id: str) -> Response:
-        page = self.page_of(self.get_queryset().filter(job__job_id=job_id))
+        job = pk_of(Job.objects.filter(job_id=job_id))
+        page = self.page_of(self.get_queryset().filter(job=job))
         if not page["executions"]:  # an execution shows that its job exists
             get_object_or_404(Job.objects.visible_to(request.user), job_id=job_id)
         return Response(page)
@@ -145,7 +149,8 @@ class DeviceExecutionViewSet(ExecutionViewSet):
     """What one device was told to do."""
 
     def list(self, request: Request, device_id: str) -> Response:
-        page = self.page_of(self.get_queryset().filter(device__device_id=device_id))
+        device = pk_of(Device.objects.filter(device_id=device_id))
+        page = self.page_of(self.get_queryset().filter(device=device))
         if not page["executions"]:  # an execution shows that its device exists
             get_object_or_404(Device.objects.active().visible_to(request.user), device_id=device_id)
         return Response(page)

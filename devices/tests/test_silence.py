@@ -8,7 +8,6 @@ from itertools import pairwise
 
 import pytest
 from django.db import connection, transaction
-from django.test.utils import CaptureQueriesContext
 
 from accounts.keys import digest_of
 from devices import services, sweeps
@@ -21,6 +20,7 @@ from devices.status import HEALTHY_REASON, NEVER_SEEN_REASON, UNHEALTHY_REASON
 from devices.sweeps import mark_silent_devices
 from devices.tests.factories import make_credential, make_device, make_fleet
 from homepot.models import ServicePulse
+from homepot.testing.plans import analyze, explained
 from homepot.testing.threads import run_together
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -249,31 +249,10 @@ def test_sweep_reads_the_index_and_never_the_fleet():
     # Enough, and with enough to tell of each, that reading them all would be slow.
     make_online_fleet(10_000, status_due_at=NOW + TOLD, os_details={"about": "x" * 1500})
     Device.objects.filter(pk__in=Device.objects.values("pk")[:40]).update(status_due_at=RECENTLY)
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE devices")
-    with CaptureQueriesContext(connection) as captured:
+    analyze()
+
+    with explained() as plans:
         assert mark_silent_devices(NOW) == 40
 
-    touching = [
-        query["sql"]
-        for query in captured.captured_queries
-        if query["sql"].startswith(("SELECT", "UPDATE")) and '"devices"' in query["sql"]
-    ]
-    select, update, _ = touching
-    assert uses_index(select, "device_status_due")
-    if connection.vendor == "postgresql":
-        assert uses_index(update, "devices_pkey")
-    else:
-        assert uses_index(update, "INTEGER PRIMARY KEY")
-
-
-def uses_index(sql: str, index: str) -> bool:
-    """Whether `index` is how the statement finds devices; no plan may read them all."""
-    explain = "EXPLAIN" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
-    with connection.cursor() as cursor:
-        cursor.execute(f"{explain} {sql}")
-        plan = "\n".join(str(line) for row in cursor.fetchall() for line in row)
-    assert "Seq Scan on devices" not in plan, plan
-    assert "SCAN devices" not in plan.replace("SCAN devices USING INDEX", ""), plan
-    assert index in plan, plan
-    return True
+    plans.assert_none_reads_all_of("devices")
+    assert plans.use("device_status_due")
