@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
 from django.utils import timezone
 
-from accounts.keys import DEVICE_KEY_PREFIX, make_key
+from accounts.keys import DEVICE_KEY_PREFIX, digest_of, make_key
 from devices.enums import DeviceStatus, DeviceType, EventKind, LifecycleState
 from devices.models import Device, DeviceCredential, DeviceEvent, HealthCheck, StatusChange
+from homepot.bulk import insert_rows
 from sites.tests.factories import make_site
 
 # Above the numbers of the demo's terminals.
@@ -45,6 +47,18 @@ def make_fleet(size: int, **fields: Any) -> list[Device]:
             **fields,
         )
         for number in range(size)
+    )
+
+
+def make_keys(devices: Sequence[Device]) -> None:
+    """Give each of `devices` a key, which is "hpd_" and its id."""
+    insert_rows(
+        DeviceCredential,
+        ("device", "key_digest", "hint", "created_at"),
+        [
+            (device, digest_of(f"{DEVICE_KEY_PREFIX}{device.device_id}"), "hpd_", device.created_at)
+            for device in devices
+        ],
     )
 
 

@@ -21,13 +21,20 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from accounts.keys import digest_of
 from devices.enums import LifecycleState
-from devices.models import Device, DeviceCredential, HealthCheck, StatusChange
+from devices.models import Device, HealthCheck, StatusChange
+from devices.tests.factories import make_keys
 from homepot.bulk import insert_rows
 from homepot.sweeps import sweep_states
 from homepot.testing.postgres import restart
-from homepot.testing.processes import HOST, free_port, manage, serve, wait_until
+from homepot.testing.processes import (
+    HOST,
+    free_port,
+    manage,
+    remember_commits,
+    serve,
+    wait_until,
+)
 from sites.tests.factories import make_site
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
@@ -53,22 +60,11 @@ def fleet() -> None:
     with transaction.atomic():
         for device in devices:
             device.updated_at = device.created_at
-        pks = insert_rows(
-            Device, columns, [[getattr(device, name) for name in columns] for device in devices]
-        )
-        insert_rows(
-            DeviceCredential,
-            ("device", "key_digest", "hint", "created_at"),
-            [
-                (pk, digest_of(f"hpd_{device.device_id}"), "hpd_till", device.created_at)
-                for pk, device in zip(pks, devices, strict=True)
-            ],
-        )
-        if connection.vendor == "postgresql":
-            # The run's own server forgets what it has not written yet; this must not.
-            with connection.cursor() as cursor:
-                name = connection.settings_dict["NAME"]
-                cursor.execute(f'ALTER DATABASE "{name}" SET synchronous_commit = on')
+        rows = [[getattr(device, name) for name in columns] for device in devices]
+        for pk, device in zip(insert_rows(Device, columns, rows), devices, strict=True):
+            device.pk = pk
+        make_keys(devices)
+    remember_commits()
 
 
 @dataclass

@@ -74,6 +74,17 @@ def serve(port: int, *arguments: str, **environment: str) -> Iterator[subprocess
         yield process
 
 
+def remember_commits() -> None:
+    """Let those who connect from now on wait for what they commit to be written.
+
+    The PostgreSQL of a test run forgets what it has not written yet when it is killed.
+    """
+    if connection.vendor == "postgresql":
+        name = connection.ops.quote_name(connection.settings_dict["NAME"])
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER DATABASE {name} SET synchronous_commit = on")
+
+
 def free_port() -> int:
     """A port of 127.0.0.1 on which nobody listens."""
     with socket.socket() as probe:

@@ -59,7 +59,7 @@ def _cancel(job: Job, actor: User | None, now: datetime) -> Job:
     if job.cancel_requested_at:
         return job
     if waiting:
-        end_rows(waiting, {"status": ExecutionStatus.CANCELLED.value}, now)
+        end_rows(waiting, {"status": ExecutionStatus.CANCELLED}, now)
     if begun:  # else the job ends here, which is told when it does
         _ask_to_stop(job, now)
         audit.record(

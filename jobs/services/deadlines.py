@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django.db.models import Case, CharField, F, Value, When
 
+from homepot.bulk import any_of
 from homepot.transactions import retried
 from jobs.enums import ErrorCode, ExecutionStatus
 from jobs.models import JobExecution
@@ -51,7 +52,7 @@ def end_by_time(pks: list[int], now: datetime) -> None:
             output_field=CharField(),
         )
 
-    JobExecution.objects.filter(pk__in=pks).update(
+    JobExecution.objects.filter(pk__in=any_of(pks)).update(
         status=outcome_of_time(),
         error_code=told(ErrorCode.TIMED_OUT, ErrorCode.NOT_ACKNOWLEDGED),
         error_message=told(MESSAGES[ErrorCode.TIMED_OUT], MESSAGES[ErrorCode.NOT_ACKNOWLEDGED]),

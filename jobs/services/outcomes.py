@@ -15,7 +15,7 @@ from django.db.models import Count, F
 
 from audit import services as audit
 from audit.enums import AuditEvent, Outcome, Severity
-from homepot.bulk import update_rows
+from homepot.bulk import any_of
 from jobs.enums import ExecutionStatus, JobStatus
 from jobs.models import Job, JobExecution
 
@@ -170,5 +170,4 @@ def ended(now: datetime) -> dict[str, Any]:
 
 def end_rows(pks: list[int], columns: dict[str, Any], now: datetime) -> None:
     """End executions, which the caller has locked, in one statement."""
-    values = columns | ended(now)
-    update_rows(JobExecution, tuple(values), [(pk, *values.values()) for pk in pks])
+    JobExecution.objects.filter(pk__in=any_of(pks)).update(**columns, **ended(now))

@@ -11,7 +11,7 @@ from django.utils import timezone
 from audit import services as audit
 from audit.enums import AuditEvent
 from devices.models import Device
-from homepot.bulk import update_rows
+from homepot.bulk import any_of
 from homepot.transactions import lock_name, retried
 from jobs.enums import CONFIG_ACTIONS, OPEN_JOB, ExecutionStatus, JobStatus
 from jobs.models import Job, JobExecution
@@ -71,9 +71,10 @@ def _set_desired_version(job: Job, now: datetime) -> None:
     )
     # In id order, as everybody locks devices.
     locked = devices.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True)
-    rows = [(pk, job.config_version, now) for pk in locked]
-    if rows:
-        update_rows(Device, ("desired_config_version", "updated_at"), rows)
+    if pks := list(locked):
+        Device.objects.filter(pk__in=any_of(pks)).update(
+            desired_config_version=job.config_version, updated_at=now
+        )
 
 
 def _supersede_older(job: Job, now: datetime) -> None:
@@ -100,7 +101,7 @@ def _supersede_older(job: Job, now: datetime) -> None:
     )
     if not older:
         return
-    end_rows([pk for pk, _ in older], {"status": ExecutionStatus.SUPERSEDED.value}, now)
+    end_rows([pk for pk, _ in older], {"status": ExecutionStatus.SUPERSEDED}, now)
     counts = Counter(job_pk for _, job_pk in older)
     # By id, and with them this one, which the release of a scheduled job has yet to move.
     touched = Job.objects.filter(pk__in=[job.pk, *counts]).order_by("pk")

@@ -409,7 +409,7 @@ def tell(stories: int, steps: int) -> None:
 
 
 def test_database_agrees_with_the_model(world):
-    tell(stories=18, steps=50)
+    tell(stories=14, steps=45)
 
 
 @pytest.mark.slow
