@@ -15,7 +15,13 @@ from django.core.exceptions import ImproperlyConfigured
 from homepot.doctor.findings import Finding, ok, problem, warning
 from homepot.secret_key import check_production_secret
 
-ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=", re.MULTILINE)
+# A line that sets something; to set it to nothing changes nothing.
+ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*\S", re.MULTILINE)
+# What commands, scripts and compose.yaml read past the settings.
+READ_ELSEWHERE = {
+    *("DJANGO_SUPERUSER_PASSWORD", "HOMEPOT_DB_PASSWORD", "HOMEPOT_ENV_FILE", "HOST", "PORT"),
+    "POSTGRES_PASSWORD",
+}
 # Alike enough to be a slip of the finger.
 LIKENESS = 0.8
 
@@ -68,9 +74,8 @@ def look_at_variables() -> Iterator[Finding]:
 
 
 def known_variables() -> set[str]:
-    """What the settings read, and what is read before them."""
     example = (settings.BASE_DIR / ".env.example").read_text()
-    return set(re.findall(r"^# ([A-Z_]+)=", example, re.MULTILINE))
+    return {*re.findall(r"^# ([A-Z_]+)=", example, re.MULTILINE), *READ_ELSEWHERE}
 
 
 def look_at_environment() -> Iterator[Finding]:

@@ -20,7 +20,7 @@ CLOCKS_DIFFER = timedelta(seconds=2)
 CONNECTIONS_SHARE = 0.8
 LONG_TRANSACTION = timedelta(minutes=5)
 # What makes a commit outlast a power cut.
-DURABLE = {"fsync": "on", "full_page_writes": "on"}
+DURABLE = ("fsync", "full_page_writes")
 
 
 def ask(statement: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
@@ -120,22 +120,21 @@ def look_at_server_settings() -> Iterator[Finding]:
             f"The database stores text as {encoding}, which cannot hold every name.",
             "Make a new one with ENCODING 'UTF8' and copy the data into it.",
         )
-    for name, safe in DURABLE.items():
-        ((value,),) = ask(f"SHOW {name}")
-        if value != safe:
-            yield problem(
-                "durability",
-                f"{name} is {value}: a power cut can destroy the whole database.",
-                f"Run: ALTER SYSTEM SET {name} = {safe}; and restart the server.",
-            )
-    ((commit,),) = ask("SHOW synchronous_commit")
-    if commit == "off":
+    values = {name: ask(f"SHOW {name}")[0][0] for name in (*DURABLE, "synchronous_commit")}
+    risky = [name for name in DURABLE if values[name] != "on"]
+    for name in risky:
+        yield problem(
+            "durability",
+            f"{name} is {values[name]}: a power cut can destroy the whole database.",
+            f"Run: ALTER SYSTEM SET {name} = on; and restart the server.",
+        )
+    if values["synchronous_commit"] == "off":
         yield warning(
             "durability",
             "synchronous_commit is off: a crash loses the last moments of what was acknowledged.",
             "Run: ALTER SYSTEM SET synchronous_commit = on; SELECT pg_reload_conf();",
         )
-    else:
+    elif not risky:
         yield ok("durability", "What is acknowledged is on disk.")
 
 

@@ -37,7 +37,8 @@ def examine() -> Iterator[Finding]:
         yield problem(
             "database",
             str(error),
-            "See that it runs and that DATABASE__URL is right: docs/troubleshooting.md",
+            "See that it runs and is sound, and that DATABASE__URL is right: "
+            "docs/troubleshooting.md",
         )
         return
     found = []

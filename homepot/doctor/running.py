@@ -97,7 +97,7 @@ def look_at_backups() -> Iterator[Finding]:
     """Whether there is something to go back to."""
     folder = settings.BACKUP_FOLDER
     backups = list_backups(folder, prefix=ASKED_FOR)
-    mend = f"Run, every day by a timer: python manage.py backup --to {folder} --keep 14"
+    mend = "Run, every night by a timer: python manage.py backup --keep 14"
     if not backups:
         yield warning("backups", f"There is none in {folder}.", mend)
         return

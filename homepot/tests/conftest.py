@@ -144,6 +144,18 @@ def free_port() -> str:
         return str(probe.getsockname()[1])
 
 
+@pytest.fixture
+def sqlite() -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("PostgreSQL has nothing of the kind")
+
+
+@pytest.fixture
+def postgresql() -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has nothing of the kind")
+
+
 @contextmanager
 def new_database(folder: Path, *, copy_of: str | None = None) -> Iterator[str]:
     """Make a database of this run's engine, empty or like `copy_of`, and yield its URL."""

@@ -19,18 +19,6 @@ from sites.tests.factories import make_site
 
 
 @pytest.fixture
-def sqlite():
-    if connection.vendor != "sqlite":
-        pytest.skip("PostgreSQL has no pragmas")
-
-
-@pytest.fixture
-def postgresql():
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite has neither a server nor a pool")
-
-
-@pytest.fixture
 def web_connection(postgresql, db):
     """A connection as a web process has it, from a pool of one."""
     options = database_options(
