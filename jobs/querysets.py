@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from django.apps import apps
 from django.db import models
-from django.db.models import Case, CharField, F, Q, Value, When
+from django.db.models import Case, CharField, Exists, F, OuterRef, Q, Value, When
 
 from accounts import policy
 from accounts.models import SiteMembership
@@ -29,7 +29,9 @@ class JobQuerySet(models.QuerySet):
             return self
         own_sites = SiteMembership.objects.filter(user=user).values("site")
         executions = apps.get_model("jobs", "JobExecution").objects.visible_to(user)
-        return self.filter(Q(site__in=own_sites) | Q(pk__in=executions.order_by().values("job")))
+        # Asked for each job of a page, not for all executions there ever were.
+        own_work = executions.order_by().filter(job=OuterRef("pk"))
+        return self.filter(Q(site__in=own_sites) | Exists(own_work))
 
 
 class JobExecutionQuerySet(models.QuerySet):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
+from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -29,6 +30,8 @@ from sites.models import Site
 MAX_PAYLOAD_BYTES = 64 * 1024
 MAX_DEVICE_IDS = 10_000
 MAX_SITE_IDS = 2_000
+# A time so little past may be a slow clock's.
+LATE = timedelta(minutes=5)
 ONE_SITE = "Times on a site's clock are for jobs of one site; send scheduled_at instead."
 HTTP_URL = "http(s) only; devices fetch it, the server never does."
 
@@ -140,6 +143,17 @@ class JobSerializer(StrictModelSerializer):
         extra_kwargs = {"description": {"max_length": MAX_TEXT_LENGTH}}
 
 
+class ListedJobSerializer(JobSerializer):
+    """A job in a list: without what may be long."""
+
+    class Meta(JobSerializer.Meta):
+        fields = [
+            name
+            for name in JobSerializer.Meta.fields
+            if name not in ("payload", "target", "result")
+        ]
+
+
 class DeviceFilterField(JSONObjectField):
     """What the list of devices can be filtered by, and `site_ids`."""
 
@@ -152,7 +166,7 @@ class DeviceFilterField(JSONObjectField):
                 'Name a filter; for every device send "segment": "all".'
             )
         site_ids = given.get("site_ids")
-        if site_ids is not None and not (
+        if "site_ids" in given and not (
             isinstance(site_ids, list)
             and 1 <= len(site_ids) <= MAX_SITE_IDS
             and all(isinstance(site_id, str) for site_id in site_ids)
@@ -160,8 +174,9 @@ class DeviceFilterField(JSONObjectField):
             errors["site_ids"] = [f"Send 1 to {MAX_SITE_IDS} ids of sites."]
         parameters = {name: value for name, value in given.items() if name != "site_ids"}
         for name, value in parameters.items():
-            if not isinstance(value, str):
-                errors.setdefault(name, ["Send text."])
+            if not isinstance(value, str) or not value.strip():
+                # A blank one would filter nothing: every device instead of some.
+                errors.setdefault(name, ["Send text that is not blank."])
         if not errors:
             form = DeviceFilter(parameters, Device.objects.none()).form
             errors = {name: list(map(str, messages)) for name, messages in form.errors.items()}
@@ -236,6 +251,10 @@ class NewJobSerializer(JobSerializer):
             if place is None:
                 raise serializers.ValidationError({"scheduled_local": [ONE_SITE]})
             attrs["scheduled_at"] = site_time(wall_time, place.timezone)
+        scheduled_at = attrs.get("scheduled_at")
+        if scheduled_at is not None and scheduled_at < timezone.now() - LATE:
+            field = "scheduled_local" if wall_time else "scheduled_at"
+            raise serializers.ValidationError({field: ["This is past. Without a time: at once."]})
         return attrs
 
     def _target(self, site: Site | None, chosen: dict[str, Any]) -> Target:

@@ -79,9 +79,10 @@ class Target:
             "site_id": self.site and self.site.site_id,
             "device_id": self.device and self.device.device_id,
             "segment": self.segment,
-            "device_ids": self.device_ids and list(self.device_ids),
-            "filter": dict(self.filter),
-            "chosen": self.chosen,
+            "filter": {name: value for name, value in self.filter.items() if name != "site_ids"},
+            # Which ones is in the executions, of which everybody sees their own.
+            "sites": len(self.filter.get("site_ids", ())),
+            "chosen": self.chosen or len(self.device_ids or ()),
         }
         return {name: value for name, value in chosen.items() if value}
 

@@ -27,6 +27,7 @@ from jobs.serializers import (
     ExecutionSerializer,
     FleetWorkSerializer,
     JobSerializer,
+    ListedJobSerializer,
     NewJobSerializer,
     SiteJobSerializer,
     SiteWorkSerializer,
@@ -55,11 +56,14 @@ class JobViewSet(ResourceViewSet):
     def get_queryset(self) -> JobQuerySet:
         return Job.objects.visible_to(self.request.user)
 
+    def get_serializer_class(self) -> Any:
+        return ListedJobSerializer if self.action == "list" else JobSerializer
+
     @extend_schema(
         parameters=[IDEMPOTENCY_KEY], request=NewJobSerializer, responses={201: JobSerializer}
     )
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return self.created(request, None)
+        return self.created(request)
 
     @extend_schema(request=None, responses=JobSerializer)
     @action(detail=True, methods=["post"])
@@ -81,10 +85,15 @@ class JobViewSet(ResourceViewSet):
 
         return answer_once(request, data, retry)
 
-    def created(self, request: Request, site: Site | None) -> Response:
+    def site(self) -> Site | None:
+        """The one of the path, where the path names one."""
+        return None
+
+    def created(self, request: Request) -> Response:
         data = self.body(request)
 
         def create() -> tuple[int, dict[str, Any]]:
+            site = self.site()
             serializer = self.new_job_serializer(
                 data=data, context={"request": request, "site": site}
             )
@@ -106,17 +115,16 @@ class SiteJobViewSet(JobViewSet):
             self.get_queryset().filter(site=pk_of(Site.objects.filter(site_id=kwargs["site_id"])))
         )
         if not page["jobs"]:  # a job shows that its site exists
-            self._site()
+            self.site()
         return Response(page)
 
     @extend_schema(
         parameters=[IDEMPOTENCY_KEY], request=SiteJobSerializer, responses={201: JobSerializer}
     )
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        self.body(request)
-        return self.created(request, self._site())
+        return self.created(request)
 
-    def _site(self) -> Site:
+    def site(self) -> Site:
         sites = Site.objects.active().visible_to(self.request.user)
         return get_object_or_404(sites, site_id=self.kwargs["site_id"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from jobs.enums import REPORTABLE, ExecutionStatus
 from jobs.models import Job, JobExecution
 from jobs.protocol import serializers
 from jobs.protocol.check_in import check_in_view
+from jobs.serializers import MAX_PAYLOAD_BYTES
 
 MAX_ATTEMPT = 32_767
 # A result beyond this is left out where a report is kept that came too late.
@@ -108,13 +110,16 @@ class DeviceTaskViewSet(AgentViewSet):
         if not action:
             raise ValidationError({"action": ["Say what the device does."]})
         outcome = read_outcome(data, is_final=False)
+        if outcome.status == ExecutionStatus.CANCELLED:
+            raise ValidationError({"status": ["Nobody can have cancelled what only begins."]})
         payload = data.get("payload")
         job = services.begin_device_task(
             device=self.device,
             description=action,
-            payload=payload if isinstance(payload, dict) else {},
+            payload=payload if isinstance(payload, dict) and _fits(payload) else {},
+            # What only begins has had no other attempt.
+            report=replace(outcome, attempt=None),
         )
-        job = services.report_device_task(device=self.device, job_id=job.job_id, report=outcome)
         return Response({"status": "success", "data": _task(job)}, status=201)
 
     @extend_schema(responses={200: AnswerSerializer})
@@ -144,6 +149,9 @@ def read_outcome(data: Any, *, is_final: bool = True) -> services.CommandReport:
     executed_at = reader.time("executed_at")
     reader.finish()
     result = data.get("result")
+    if not _fits(result):
+        # The outcome counts more than its words.
+        result = {"omitted_bytes": len(orjson.dumps(result))}
     told = {"status": word, "error_code": error_code, "error_message": error_message[:500]}
     if len(orjson.dumps(result)) <= KEPT_RESULT_BYTES:
         told["result"] = result
@@ -156,6 +164,10 @@ def read_outcome(data: Any, *, is_final: bool = True) -> services.CommandReport:
         attempt=attempt,
         told=told,
     )
+
+
+def _fits(value: Any) -> bool:
+    return len(orjson.dumps(value)) <= MAX_PAYLOAD_BYTES
 
 
 def _told(execution: JobExecution) -> dict[str, Any]:

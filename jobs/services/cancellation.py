@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import models
-from django.db.models import Case, F, When
+from django.db.models import Case, F, Value, When
 from django.db.models.functions import Least
 from django.utils import timezone
 
@@ -75,7 +75,9 @@ def _cancel(job: Job, actor: User | None, now: datetime) -> Job:
 
 
 def _ask_to_stop(job: Job, now: datetime) -> None:
-    is_sent = When(status=ExecutionStatus.SENT, then=Least("lease_until", "expires_at"))
+    # Long enough to hear of it, and for one that is at it without having said so.
+    told_by = Value(now + timedelta(seconds=job.timeout_seconds))
+    is_sent = When(status=ExecutionStatus.SENT, then=Least(told_by, "expires_at"))
     JobExecution.objects.open().filter(job=job, cancel_requested_at=None).update(
         cancel_requested_at=now,
         offer_at=now,

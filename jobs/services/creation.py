@@ -20,7 +20,7 @@ from homepot.transactions import retried
 from jobs.enums import RETRYABLE, ErrorCode, ExecutionStatus, JobAction, JobStatus
 from jobs.errors import JobNotEndedError, NoTargetError, NothingToRetryError
 from jobs.models import Job, JobExecution
-from jobs.scope import refuse_out_of_scope
+from jobs.services.deadlines import end_due_executions
 from jobs.services.outcomes import move_job
 from jobs.services.release import begin_release
 from jobs.targets import Target, lacks_permission
@@ -28,7 +28,6 @@ from sites.models import Site
 
 # What a retry does as the job before it did.
 RETRIED_FIELDS = (
-    "site",
     "device",
     "segment",
     "action",
@@ -40,7 +39,6 @@ RETRIED_FIELDS = (
     "ttl_seconds",
     "timeout_seconds",
     "max_attempts",
-    "collapse_key",
 )
 
 
@@ -81,14 +79,20 @@ def create_job(
     return job
 
 
-@retried
 def retry_job(*, job: Job, actor: User | None) -> Job:
     """Make a new job of what `job` did for the devices that failed or never began.
 
-    Raises JobNotEndedError, NothingToRetryError and OutOfScopeError.
+    Those of them that `actor` may know of. It takes the place of no other job. Raises
+    JobNotEndedError and NothingToRetryError.
     """
-    if actor is not None:
-        refuse_out_of_scope(job, actor)
+    # What readers saw end in time has ended, whether or not a sweep has been here.
+    while end_due_executions(timezone.now(), job=job):
+        pass
+    return _retry(Job.objects.get(pk=job.pk), actor)
+
+
+@retried
+def _retry(job: Job, actor: User | None) -> Job:
     if job.completed_at is None:
         raise JobNotEndedError(
             f"Job {job.job_id} is {job.status}; it can be retried once it has ended."
@@ -140,7 +144,7 @@ def _create(job: Job, devices: DeviceQuerySet) -> None:
     lacking = JobExecution.objects.filter(job=job, status=ExecutionStatus.FAILED).count()
     job.total, job.failed, job.open = total, lacking, total - lacking
     if not is_ahead:
-        begin_release(job, now=now)
+        begin_release(job, now=now, actor=job.created_by)
     if job.site is None:
         job.site = _only_site(job)
     job.save(update_fields=["total", "failed", "open", "site"])

@@ -11,6 +11,7 @@ from django.utils import timezone
 from audit import services as audit
 from audit.enums import AuditEvent
 from devices.models import Device
+from devices.services.locks import lock_speaking_device
 from homepot.identifiers import make_identifier
 from homepot.transactions import retried
 from jobs.enums import REPORTABLE, ExecutionStatus, JobAction, JobPriority, JobStatus
@@ -23,8 +24,18 @@ TIMEOUT = timedelta(days=1)
 
 
 @retried
-def begin_device_task(*, device: Device, description: str, payload: dict[str, Any]) -> Job:
-    """Note that `device` began something; it is acknowledged from the start."""
+def begin_device_task(
+    *,
+    device: Device,
+    description: str,
+    payload: dict[str, Any],
+    report: CommandReport | None = None,
+) -> Job:
+    """Note that `device` began something, and with a final `report` how that ended.
+
+    It is acknowledged from the start. Raises DeviceMayNotSpeakError.
+    """
+    device = lock_speaking_device(device)
     now = timezone.now()
     job = Job.objects.create(
         job_id=make_identifier("job"),
@@ -61,14 +72,22 @@ def begin_device_task(*, device: Device, description: str, payload: dict[str, An
         target=job,
         changes={"action": (None, job.action), "description": (None, description)},
     )
-    return job
+    if report is None or report.status not in REPORTABLE:
+        return job
+    return report_device_task(device=device, job_id=job.job_id, report=report)
 
 
 def report_device_task(*, device: Device, job_id: str, report: CommandReport) -> Job:
-    """Store how a task of `device` ended, if it did; raises as `report_outcome` does."""
+    """Store how a task of `device` ended, or that it goes on; raises as `report_outcome` does."""
     command_id = command_of(device, job_id)
     if report.status in REPORTABLE:
         report_outcome(device=device, command_id=command_id, report=report)
+    else:
+        now = timezone.now()
+        going_on = JobExecution.objects.filter(
+            execution_id=command_id, status=ExecutionStatus.ACKNOWLEDGED, due_at__gt=now
+        )
+        going_on.update(due_at=now + TIMEOUT, lease_until=now + TIMEOUT, updated_at=now)
     return Job.objects.get(job_id=job_id)
 
 

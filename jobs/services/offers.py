@@ -23,6 +23,8 @@ from jobs.services.release import release_job
 
 LEASE = timedelta(seconds=60)
 OFFERED_AT_ONCE = 10
+# Told until they are confirmed, all of them: one that the agent does not know hides no other.
+STOPPED_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ SELECT * FROM (
         NULL::integer, NULL::timestamptz, NULL::timestamptz, e.priority, e.id
     FROM job_executions e
     WHERE e.device_id = %(device)s AND e.offer_at <= %(now)s AND e.cancel_requested_at IS NOT NULL
-    ORDER BY e.priority DESC, e.id LIMIT %(limit)s) AS stops
+    ORDER BY e.priority DESC, e.id LIMIT %(stops)s) AS stops
 UNION ALL
 SELECT 'unreleased', w.job_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, w.queued_at, 0, w.id
 FROM waiting w WHERE w.status = 'pending'
@@ -124,6 +126,7 @@ def _offer_on_postgresql(device_pk: int, now: datetime) -> tuple[Work, list[int]
         "now": now,
         "lease": now + LEASE,
         "limit": OFFERED_AT_ONCE,
+        "stops": STOPPED_AT_ONCE,
     }
     with connection.cursor() as cursor:
         cursor.execute(POSTGRESQL, parameters)
@@ -153,7 +156,7 @@ def _offer_waiting_on_sqlite(device_pk: int, now: datetime) -> tuple[Work, list[
         "-priority", "pk"
     )
     stops = told.filter(cancel_requested_at__isnull=False)
-    work = Work(cancelled=list(stops.values_list("execution_id", flat=True)[:OFFERED_AT_ONCE]))
+    work = Work(cancelled=list(stops.values_list("execution_id", flat=True)[:STOPPED_AT_ONCE]))
     waiting = told.filter(
         cancel_requested_at=None, due_at__gt=now, attempt__lt=F("job__max_attempts")
     )

@@ -32,6 +32,8 @@ COUNTED = (
     ExecutionStatus.EXPIRED,
     ExecutionStatus.SUPERSEDED,
 )
+# Devices make up their own: of the failures of a job so many kinds are told apart.
+CODES_TOLD = 50
 NOT_BEGUN = frozenset({JobStatus.PENDING, JobStatus.QUEUED, JobStatus.SENT})
 
 
@@ -109,16 +111,21 @@ def move_job(
 
 
 def _result_of(job: Job) -> dict[str, Any]:
-    failures = dict(
+    by_code = (
         JobExecution.objects.filter(job=job, status=ExecutionStatus.FAILED)
-        .order_by("error_code")
         .values_list("error_code")
         .annotate(count=Count("pk"))
+        .order_by("-count", "error_code")[:CODES_TOLD]
     )
+    failures: Counter[str] = Counter()
+    for code, count in by_code:
+        failures[code or "unspecified"] += count
+    if others := job.failed - failures.total():
+        failures["other"] += others
     return {
         "total_devices": job.total,
         **{status.value: getattr(job, status.value) for status in COUNTED},
-        "failures": {code or "unspecified": count for code, count in failures.items()},
+        "failures": dict(failures),
     }
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from django.db.models import F, Q
 from django.utils import timezone
 
+from accounts.models import User
 from audit import services as audit
 from audit.enums import AuditEvent
 from devices.models import Device
@@ -37,7 +38,7 @@ def _release(job_pk: int, now: datetime) -> bool:
     job = Job.objects.filter(pk=job_pk, status=JobStatus.PENDING, scheduled_at__lte=now).first()
     if job is None:
         return False
-    begin_release(job, now=now)
+    begin_release(job, now=now, actor=None)
     moved = Job.objects.filter(pk=job_pk, status=JobStatus.PENDING).update(
         # Its executions count from then on too, however late the sweep comes.
         status=JobStatus.QUEUED,
@@ -49,14 +50,17 @@ def _release(job_pk: int, now: datetime) -> bool:
     return True
 
 
-def begin_release(job: Job, *, now: datetime) -> None:
-    """Set what the devices of `job` should run, and end older jobs' work that it replaces."""
+def begin_release(job: Job, *, now: datetime, actor: User | None) -> None:
+    """Set what the devices of `job` should run, and end older jobs' work that it replaces.
+
+    `actor` is None when time does it.
+    """
     if job.collapse_key:
         lock_name(f"jobs.collapse_key {job.collapse_key}")
     if job.action in CONFIG_ACTIONS and job.config_version:
         _set_desired_version(job, now)
     if job.collapse_key:
-        _supersede_older(job, now)
+        _supersede_older(job, now, actor)
 
 
 def _waiting(job: Job, now: datetime) -> JobExecutionQuerySet:
@@ -77,7 +81,7 @@ def _set_desired_version(job: Job, now: datetime) -> None:
         )
 
 
-def _supersede_older(job: Job, now: datetime) -> None:
+def _supersede_older(job: Job, now: datetime, actor: User | None) -> None:
     """End what older jobs with the same key have not yet offered, device by device."""
     same_key = Job.objects.filter(
         collapse_key=job.collapse_key, status__in=sorted(OPEN_JOB)
@@ -109,12 +113,12 @@ def _supersede_older(job: Job, now: datetime) -> None:
         if replaced.pk in counts:
             audit.record(
                 event=AuditEvent.JOB_SUPERSEDED,
-                actor=job.created_by,
+                actor=actor,
                 target=replaced,
                 metadata={"superseded_by": job.job_id, "devices": counts[replaced.pk]},
             )
     count_ended(
         [(job_pk, ExecutionStatus.SUPERSEDED) for _, job_pk in older],
         now=now,
-        actor=job.created_by,
+        actor=actor,
     )

@@ -57,6 +57,7 @@ class Execution:
     lease_until: datetime | None = None
     timeout_at: datetime | None = None
     is_cancelled: bool = False
+    stop_by: datetime | None = None
     error_code: str = ""
     finished_at: datetime | None = None
     # Reports that were refused are told of once each.
@@ -77,7 +78,8 @@ class Execution:
             how = ("cancelled", "") if self.is_cancelled else ("failed", "timed_out")
             return (self.timeout_at, *how)
         if self.lease_until and self.is_cancelled:
-            return (min(self.lease_until, self.expires_at), "cancelled", "")
+            assert self.stop_by
+            return (min(self.stop_by, self.expires_at), "cancelled", "")
         is_last = self.attempt >= self.job.max_attempts
         if self.lease_until and is_last and self.lease_until < self.expires_at:
             return (self.lease_until, "failed", "not_acknowledged")
@@ -162,6 +164,7 @@ class Fleet:
         begun = [e for e in job.executions if e.status in ("sent", "acknowledged")]
         for execution in begun:
             execution.is_cancelled = True
+            execution.stop_by = now + job.timeout
         if begun:
             job.events.append("job_cancelled")
         self._end([e for e in job.executions if e.status == "queued"], "cancelled", now)

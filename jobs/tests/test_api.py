@@ -104,7 +104,9 @@ def test_job_for_a_segment_of_a_site(operator, shop):
     }
     assert targets_of(body["job_id"]) == ["till-1", "till-2"]
     assert operator.get(f"{JOBS}/{body['job_id']}").json() == body
-    assert operator.get("/api/v1/jobs/sites/shop/jobs").json()["jobs"] == [body]
+    # A list leaves out what may be long.
+    short = {name: body[name] for name in body if name not in ("payload", "target", "result")}
+    assert operator.get("/api/v1/jobs/sites/shop/jobs").json()["jobs"] == [short]
 
 
 @pytest.mark.parametrize(
