@@ -36,6 +36,10 @@ class DeviceSheet(AuditedSheet):
     thing = "device"
     key = "device_id"
     fixed = ("device_id", "site_id")
+    new_need = (
+        "New devices are pending and have no key yet: choose them on the list and rotate their "
+        "keys, which are shown once."
+    )
     serializer_class = DeviceLineSerializer
     created_event = AuditEvent.DEVICE_CREATED
     updated_event = AuditEvent.DEVICE_UPDATED

@@ -125,6 +125,7 @@ class SheetAdmin(ModelAdmin):
             request,
             "homepot/admin/import.html",
             title=f"Import {self.sheet.name}",
+            sheet=self.sheet,
             form=form,
             latest=[
                 (self._import_url(data_import), data_import)
@@ -178,7 +179,6 @@ class SheetAdmin(ModelAdmin):
             {
                 **self.admin_site.each_context(request),
                 "opts": self.opts,
-                "sheet": self.sheet,
                 "list_url": self._list_url,
                 "title": title,
                 **context,

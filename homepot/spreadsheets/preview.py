@@ -75,6 +75,7 @@ def preview(sheet: Sheet, data_import: DataImport, query: QueryDict) -> dict[str
     counts = _counts(data_import, is_planned=is_planned)
     states = {state.name: state for state in sweep_states(timezone.now())}
     return {
+        "sheet": sheet,
         "data_import": data_import,
         "is_planned": is_planned,
         "is_running": data_import.state == ImportState.APPLYING,

@@ -69,6 +69,8 @@ class Sheet(ABC):
     # The column that says which thing a line is about, and all that never change.
     key: ClassVar[str]
     fixed: ClassVar[tuple[str, ...]]
+    # What new things still need after an import, for people.
+    new_need: ClassVar[str] = ""
     # Checks what a line gives as the API does.
     serializer_class: ClassVar[type[serializers.Serializer]]
 
