@@ -51,12 +51,13 @@ def make_fleet(size: int, **fields: Any) -> list[Device]:
 
 
 def make_keys(devices: Sequence[Device]) -> None:
-    """Give each of `devices` a key, which is "hpd_" and its id."""
+    """Give each of `devices` a key, which is "hpd_" and its id, and was used a moment ago."""
+    now = timezone.now()
     insert_rows(
         DeviceCredential,
-        ("device", "key_digest", "hint", "created_at"),
+        ("device", "key_digest", "hint", "created_at", "last_used_at"),
         [
-            (device, digest_of(f"{DEVICE_KEY_PREFIX}{device.device_id}"), "hpd_", device.created_at)
+            (device, digest_of(f"{DEVICE_KEY_PREFIX}{device.device_id}"), "hpd_", now, now)
             for device in devices
         ],
     )

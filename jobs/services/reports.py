@@ -234,6 +234,8 @@ def own_command(device: Device, command_id: UUID) -> JobExecution:
     execution = (
         JobExecution.objects.filter(execution_id=command_id, device=device)
         .select_related("job")
+        # Large, and of no use here.
+        .defer("result", "job__payload", "job__target", "job__description", "job__result")
         .first()
     )
     if execution is None:
