@@ -64,7 +64,8 @@ class TolerantWSGIHandler(WSGIHandler):
         try:
             response: Any = self.get_response(self.request_class(environ))
         finally:
-            if connection.connection is not None:
+            # A caller that holds a transaction open looks after its connection itself.
+            if connection.connection is not None and not connection.in_atomic_block:
                 connection.close_if_unusable_or_obsolete()
         start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))
         return [response.content]
