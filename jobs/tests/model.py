@@ -16,7 +16,7 @@ FINAL = {"completed", "failed", "cancelled", "expired", "superseded"}
 
 
 # What a retry takes over from the job before it.
-RETRIED = ("action", "version", "priority", "ttl", "timeout", "max_attempts", "collapse_key")
+RETRIED = ("action", "version", "priority", "ttl", "timeout", "max_attempts")
 
 
 class Refused(Exception):
@@ -145,7 +145,8 @@ class Fleet:
         job.events.append(event)
         self._finish(job)
 
-    def devices_to_retry(self, job: Job) -> list[str]:
+    def devices_to_retry(self, job: Job, now: datetime) -> list[str]:
+        self.settle(job.executions, now)
         if job.status not in FINAL:
             raise Refused("job_not_ended")
         ended_badly = [e.device for e in job.executions if e.status in ("failed", "expired")]

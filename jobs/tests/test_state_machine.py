@@ -180,11 +180,12 @@ class Story(RuleBasedStateMachine):
             number=len(self.pks),
             queued_at=Clock.now,
             is_pending=False,
+            collapse_key="",
             **{name: getattr(old, name) for name in model.RETRIED},
         )
         _, made = self.both(
             lambda: self.fleet.order(
-                new, self.fleet.devices_to_retry(old), Clock.now, "job_retried"
+                new, self.fleet.devices_to_retry(old, Clock.now), Clock.now, "job_retried"
             ),
             lambda: services.retry_job(job=self.stored(old), actor=None),
         )
