@@ -213,6 +213,19 @@ class NewJobSerializer(JobSerializer):
     class Meta(JobSerializer.Meta):
         fields = [*JobSerializer.Meta.fields, "device_ids", "filter", "scheduled_local"]
 
+    def to_internal_value(self, data: Any) -> Any:
+        # A misspelt "segment" would order for the whole site.
+        if isinstance(data, dict):
+            unknown = sorted(set(data) - set(self.fields) - {"site_id"})
+            if unknown:
+                raise serializers.ValidationError(
+                    {name: ["This field is not known."] for name in unknown}
+                )
+            site = self.context.get("site")
+            if site is not None and data.get("site_id") not in (None, site.site_id):
+                raise serializers.ValidationError({"site_id": ["The path names another site."]})
+        return super().to_internal_value(data)
+
     def validate_config_url(self, value: str) -> str:
         if value and not value.lower().startswith(("http://", "https://")):
             raise serializers.ValidationError("Send a URL that begins with http:// or https://.")
