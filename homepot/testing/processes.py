@@ -70,7 +70,7 @@ def manage(*arguments: str, **environment: str) -> AbstractContextManager[subpro
 def serve(port: int, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """Run the web server beside the test, from when it listens on `port` of 127.0.0.1."""
     with manage("serve", "--port", str(port), *arguments, **environment) as process:
-        wait_until(lambda: _is_listening(port), process)
+        wait_until(lambda: is_listening(port), process)
         yield process
 
 
@@ -92,7 +92,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _is_listening(port: int) -> bool:
+def is_listening(port: int) -> bool:
+    """Whether a program accepts connections on `port` of 127.0.0.1."""
     with socket.socket() as probe:
         return probe.connect_ex((HOST, port)) == 0
 

@@ -23,6 +23,7 @@ from django.conf import settings
 from django.db import connection
 from psycopg import sql
 
+from homepot.testing.processes import is_listening, wait_until
 from homepot.tests.installations import Installation
 from homepot.transfer.databases import options_of
 
@@ -97,6 +98,13 @@ class Program:
             assert self.process.poll() is None, self.output
             assert time.monotonic() < deadline, self.output
             time.sleep(0.02)
+
+    def wait_for_workers(self, number: int, port: str) -> None:
+        """Wait until `number` workers of the web server have started, and `port` is open."""
+        for worker in range(1, number + 1):
+            self.wait_for(f"Started worker-{worker}")
+        # Which it says a moment before it listens.
+        wait_until(lambda: is_listening(int(port)))
 
     def end(self, number: int, *, group: bool = False) -> int:
         """Send a signal, to the whole group as Ctrl-C does or to the one process.

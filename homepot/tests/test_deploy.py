@@ -13,9 +13,11 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import psutil
 import pytest
 import yaml
 from django.conf import settings
@@ -85,15 +87,16 @@ def run(installation, tmp_path):
             )
         output = tmp_path / f"output-{len(started)}"
         with output.open("wb") as file:
-            process = subprocess.Popen(
-                arguments, cwd=installation, env=plain, stdout=file, stderr=file
-            )
+            process = psutil.Popen(arguments, cwd=installation, env=plain, stdout=file, stderr=file)
         started.append(process)
         return process
 
     yield start
     for process in started:
-        process.kill()
+        # With their workers, which would outlive them.
+        with suppress(psutil.NoSuchProcess):
+            for member in [*process.children(recursive=True), process]:
+                member.kill()
         process.wait()
 
 

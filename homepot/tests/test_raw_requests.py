@@ -94,7 +94,7 @@ def port(start, migrated_database_url, free_port):
         DATABASE__URL=migrated_database_url,
         API__ANONYMOUS_READ="true",
     )
-    program.wait_for("Started worker-1")
+    program.wait_for_workers(1, free_port)
     yield int(free_port)
     unexpected = [line for line in program.output.splitlines() if "Internal Server Error" in line]
     assert unexpected == []

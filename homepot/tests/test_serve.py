@@ -48,8 +48,7 @@ def serve(start, migrated_database_url, free_port):
             *("manage.py", "serve", "--port", free_port, "--workers", str(workers)),
             **{"DATABASE__URL": migrated_database_url} | environment,
         )
-        for number in range(1, workers + 1):
-            program.wait_for(f"Started worker-{number}")
+        program.wait_for_workers(workers, free_port)
         return program
 
     return start_server
@@ -194,8 +193,7 @@ def test_worker_that_cannot_reach_the_database_says_so_and_waits(start, tmp_path
         *("--workers", "2", "--threads", "4", "--log-level", "INFO", "--log-format", "text"),
         DATABASE__URL=f"sqlite:///{tmp_path}/missing/homepot.db",
     )
-    for number in (1, 2):
-        program.wait_for(f"Started worker-{number}")
+    program.wait_for_workers(2, free_port)
     assert status_of(free_port, "/readyz") == 503
     assert status_of(free_port, "/livez") == 200
     told = f"trying again until it does: Cannot open the SQLite database {tmp_path}"
