@@ -12,6 +12,7 @@ from knox.models import AuthToken
 from rest_framework import authentication, exceptions
 from rest_framework.request import Request
 
+from accounts import services
 from accounts.keys import digest_of
 from accounts.models import User
 
@@ -56,19 +57,24 @@ class TokenAuthentication(authentication.BaseAuthentication):
 
 
 class ApiKeyAuthentication(authentication.BaseAuthentication):
-    """A user's key in X-API-Key. One statement: the digest is looked up, not the key."""
+    """A user's key in X-API-Key. One statement: the digest is looked up, not the key.
+
+    One more when its use is to be noted.
+    """
 
     def authenticate(self, request: Request) -> tuple[User, Any] | None:
         key = request.headers.get(API_KEY_HEADER)
         if key is None:
             return None
+        now = timezone.now()
         user = (
             User.objects.filter(api_key=digest_of(key), is_active=True)
-            .filter(Q(api_key_expires_at=None) | Q(api_key_expires_at__gt=timezone.now()))
+            .filter(Q(api_key_expires_at=None) | Q(api_key_expires_at__gt=now))
             .first()
         )
         if user is None:
             raise exceptions.AuthenticationFailed("The API key is unknown, expired or revoked.")
+        services.note_api_key_use(user, now)
         return user, None
 
     def authenticate_header(self, request: Request) -> str:

@@ -21,5 +21,9 @@ class NothingToSignOutError(DomainError):
     code = "nothing_to_sign_out"
 
 
+class NothingToReleaseError(DomainError):
+    code = "nothing_to_release"
+
+
 class WrongPasswordError(Exception):
     """What was given as the current password is not."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django import forms
@@ -16,6 +16,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget
 
 from accounts import services, throttles
 from accounts.models import MAX_SIGN_IN_NAME_LENGTH, SiteMembership, User
+from homepot.admin import CommandForm
 from homepot.forms import KeysAutocomplete
 
 # Sites stand above accounts and cannot be imported here.
@@ -127,7 +128,7 @@ class OwnPasswordForm(AdminOwnPasswordChangeForm):
         return self.user
 
 
-class ApiKeyForm(forms.Form):
+class ApiKeyForm(CommandForm):
     lifetime = forms.ChoiceField(
         choices=KEY_LIFETIMES,
         required=False,
@@ -136,6 +137,7 @@ class ApiKeyForm(forms.Form):
         widget=UnfoldAdminSelectWidget,
     )
 
-    def expires_at(self) -> datetime | None:
+    def command_fields(self) -> dict[str, Any]:
         days = self.cleaned_data["lifetime"]
-        return None if days == NEVER else timezone.now() + timedelta(days=int(days))
+        ends = None if days == NEVER else timezone.now() + timedelta(days=int(days))
+        return {"expires_at": ends}

@@ -46,6 +46,8 @@ ON CONFLICT (username, ip_address, user_agent) DO UPDATE SET
 RETURNING failures_since_start
 """
 PRUNED_PER_FAILURE = 20
+# Of those from which somebody fails, so many are told.
+ADDRESSES_AT_MOST = 20
 
 
 class AccountLockedError(Throttled):
@@ -100,6 +102,13 @@ def locked_until(attempt: AccessAttempt) -> datetime | None:
     end: datetime = attempt.attempt_time + settings.AXES_COOLOFF_TIME
     is_locked = attempt.failures_since_start >= settings.AXES_FAILURE_LIMIT
     return end if is_locked and end > timezone.now() else None
+
+
+def failures_of(user: User) -> list[AccessAttempt]:
+    """The failed sign-ins as `user` that still count, by address, the newest first."""
+    since = timezone.now() - settings.AXES_COOLOFF_TIME
+    counted = _attempts(user.username, None).filter(attempt_time__gt=since)
+    return list(counted.order_by("-attempt_time", "-pk")[:ADDRESSES_AT_MOST])
 
 
 def count_failure(name: str, address: str, path: str) -> int:

@@ -107,6 +107,9 @@ class User(AbstractBaseUser, TimestampedModel):
     # SHA-256 of the key; the hint is its beginning, for people.
     api_key = models.CharField(max_length=64, unique=True, null=True, blank=True, editable=False)
     api_key_hint = models.CharField(max_length=12, blank=True, editable=False)
+    api_key_created_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Noted once an hour at most.
+    api_key_last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     api_key_expires_at = models.DateTimeField(null=True, blank=True)
 
     objects = UserManager()

@@ -95,6 +95,8 @@ class OwnAccountSerializer(StrictModelSerializer):
             "site_ids",
             "must_change_password",
             "api_key_hint",
+            "api_key_created_at",
+            "api_key_last_used_at",
             "api_key_expires_at",
             "last_login",
             "created_at",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -22,7 +22,12 @@ from accounts.keys import USER_KEY_PREFIX, make_key
 from accounts.models import SiteMembership, User
 from audit import services as audit
 from audit.enums import AuditEvent
-from homepot.changes import refuse_duplicates, update_row
+from homepot.changes import Changes, refuse_duplicates, update_row
+from homepot.read_only import is_read_only
+
+# More often would make a write of every request.
+KEY_USE_NOTED_EVERY = timedelta(hours=1)
+KEY_FIELDS_TOLD = ("api_key_hint", "api_key_expires_at")
 
 
 def create_user(
@@ -87,11 +92,14 @@ def create_api_key(*, user: User, actor: User | None, expires_at: datetime | Non
         {
             "api_key": new.digest,
             "api_key_hint": new.hint,
+            "api_key_created_at": timezone.now(),
+            "api_key_last_used_at": None,
             "api_key_expires_at": expires_at,
         },
     )
-    del changes["api_key"]  # a digest; the hint says which it is
-    audit.record(event=AuditEvent.API_KEY_CREATED, actor=actor, target=locked, changes=changes)
+    audit.record(
+        event=AuditEvent.API_KEY_CREATED, actor=actor, target=locked, changes=_told(changes)
+    )
     return new.key
 
 
@@ -101,9 +109,32 @@ def revoke_api_key(*, user: User, actor: User | None) -> None:
     locked = _lock_user(user)
     if locked.api_key is None:
         raise NoApiKeyError(f"{locked.username} has no API key.")
-    changes = update_row(locked, {"api_key": None, "api_key_hint": "", "api_key_expires_at": None})
-    del changes["api_key"]  # a digest; the hint says which it was
-    audit.record(event=AuditEvent.API_KEY_REVOKED, actor=actor, target=locked, changes=changes)
+    changes = update_row(
+        locked,
+        {
+            "api_key": None,
+            "api_key_hint": "",
+            "api_key_created_at": None,
+            "api_key_last_used_at": None,
+            "api_key_expires_at": None,
+        },
+    )
+    audit.record(
+        event=AuditEvent.API_KEY_REVOKED, actor=actor, target=locked, changes=_told(changes)
+    )
+
+
+def _told(changes: Changes) -> Changes:
+    """Of what changed about a key, what the log tells: the hint says which it is."""
+    return {name: changes[name] for name in KEY_FIELDS_TOLD if name in changes}
+
+
+def note_api_key_use(user: User, now: datetime) -> None:
+    """Note that the key of `user` was used, unless that was noted lately."""
+    used_at = user.api_key_last_used_at
+    if is_read_only() or (used_at is not None and used_at > now - KEY_USE_NOTED_EVERY):
+        return
+    User.objects.filter(pk=user.pk, api_key=user.api_key).update(api_key_last_used_at=now)
 
 
 @transaction.atomic

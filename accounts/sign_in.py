@@ -14,7 +14,7 @@ from django.utils import timezone
 from knox.models import AuthToken
 
 from accounts import lockout, throttles
-from accounts.errors import CredentialsChangedError
+from accounts.errors import CredentialsChangedError, NothingToReleaseError
 from accounts.models import User
 from accounts.services import insert_user, prepare_user
 from audit import services as audit
@@ -76,13 +76,13 @@ def record_sign_out(*, user: User) -> None:
 
 
 @transaction.atomic
-def sign_out_everywhere(*, user: User) -> None:
-    """End every token and every session of `user`."""
+def sign_out_everywhere(*, user: User, actor: User | None) -> None:
+    """End every token and every session of `user`; its API key stays."""
     User.objects.filter(pk=user.pk).update(session_version=F("session_version") + 1)
     AuthToken.objects.filter(user=user).delete()
     audit.record(
         event=AuditEvent.USER_SIGNED_OUT,
-        actor=user,
+        actor=actor,
         target=user,
         description="Ended all sessions and tokens.",
     )
@@ -133,6 +133,22 @@ def release(*, actor: User | None, tried: str | None = None, address: str | None
             description=f"Released {whom} from {address or 'every address'}.",
         )
     return count
+
+
+@transaction.atomic
+def release_user(*, user: User, actor: User | None) -> None:
+    """Forget the failed sign-ins as `user` from every address.
+
+    Raises NothingToReleaseError when there are none.
+    """
+    if not lockout.forget_failures(name=user.username):
+        raise NothingToReleaseError(f"Nobody has failed to sign in as {user.username} lately.")
+    audit.record(
+        event=AuditEvent.ACCOUNT_UNLOCKED,
+        actor=actor,
+        target=user,
+        description=f'Released "{user.username}" from every address.',
+    )
 
 
 def _issue_token(user: User) -> str:

@@ -126,7 +126,7 @@ class SignOutEverywhereView(_ForOneself):
 
     @extend_schema(operation_id="auth_logout_all", request=None, responses={204: NOTHING})
     def create(self, request: Request) -> Response:
-        sign_in.sign_out_everywhere(user=self.actor)
+        sign_in.sign_out_everywhere(user=self.actor, actor=self.actor)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

@@ -99,7 +99,7 @@ UNFOLD: dict[str, Any] = {
             {
                 "title": "People",
                 "items": [
-                    page("Accounts", "group", "accounts.user"),
+                    page("Users", "group", "accounts.user"),
                     page("Failed sign-ins", "lock", "axes.accessattempt"),
                 ],
             },

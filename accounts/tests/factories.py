@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
+from django.utils import timezone
 from knox.models import AuthToken
 
 from accounts.enums import Role
@@ -27,10 +28,13 @@ def make_user(*, role: Role = Role.VIEWER, password: str | None = None, **fields
 
 
 def make_api_key(user: User) -> str:
-    """Give `user` an API key and return it."""
+    """Give `user` an API key, whose use was just noted, and return it."""
     new = make_key(USER_KEY_PREFIX)
     user.api_key, user.api_key_hint = new.digest, new.hint
-    user.save(update_fields=["api_key", "api_key_hint"])
+    user.api_key_created_at = user.api_key_last_used_at = timezone.now()
+    user.save(
+        update_fields=["api_key", "api_key_hint", "api_key_created_at", "api_key_last_used_at"]
+    )
     return new.key
 
 

@@ -66,6 +66,8 @@ MODELS: dict[str, dict[str, Any]] = {
         "{pk}/password/": ADMINISTER,
         "{pk}/create-api-key/": ADMINISTER,
         "{pk}/revoke-api-key/": ADMINISTER,
+        "{pk}/sign-out-everywhere/": ADMINISTER,
+        "{pk}/release/": ADMINISTER,
     },
     "axes/accessattempt": pages(ADMINISTER, view=ADMINISTER),
     "audit/auditlog": {**pages(VIEW), "export-csv/": VIEW, "export-ndjson/": VIEW},

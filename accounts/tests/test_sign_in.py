@@ -493,6 +493,8 @@ def test_me_shows_what_is_known_of_oneself(count_statements):
         "site_ids": [],
         "must_change_password": False,
         "api_key_hint": "",
+        "api_key_created_at": None,
+        "api_key_last_used_at": None,
         "api_key_expires_at": None,
         "last_login": None,
         "created_at": user.created_at.isoformat().replace("+00:00", "Z"),

@@ -63,6 +63,8 @@ def test_user_create_opens_a_scoped_account(admin):
         "site_ids": [site.site_id],
         "must_change_password": True,
         "api_key_hint": "",
+        "api_key_created_at": None,
+        "api_key_last_used_at": None,
         "api_key_expires_at": None,
         "last_login": None,
         "created_at": user.created_at.isoformat().replace("+00:00", "Z"),

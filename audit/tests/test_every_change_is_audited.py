@@ -24,6 +24,7 @@ from django.test import Client, RequestFactory
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from accounts import lockout
 from accounts.enums import Role
 from accounts.keys import digest_of
 from accounts.models import User
@@ -412,6 +413,10 @@ def in_maintenance(world: World) -> None:
     Device.objects.filter(pk=world.device.pk).update(maintenance_until=ends, status="maintenance")
 
 
+def after_failed_sign_ins(world: World) -> None:
+    lockout.count_failure(world.user.username, "192.0.2.7", "/admin/login/")
+
+
 PAGES: dict[str, Asked] = {
     "add accounts.user": Asked(
         {
@@ -426,6 +431,10 @@ PAGES: dict[str, Asked] = {
     "change accounts.user": Asked({"full_name": "Bert"}, "user_updated", "user"),
     "create_api_key accounts.user": Asked({"confirmed": "1"}, "api_key_created", "user"),
     "revoke_api_key accounts.user": Asked({"confirmed": "1"}, "api_key_revoked", "user"),
+    "sign_out_everywhere accounts.user": Asked({"confirmed": "1"}, "user_signed_out", "user"),
+    "release accounts.user": Asked(
+        {"confirmed": "1"}, "account_unlocked", "user", before=after_failed_sign_ins
+    ),
     "add sites.site": Asked({"name": "New", "timezone": "UTC"}, "site_created"),
     "change sites.site": Asked({"name": "New"}, "site_updated", "site", {"name": "New"}),
     "make_enrolment_key sites.site": Asked({"confirmed": "1"}, "enrolment_key_created", "site"),
