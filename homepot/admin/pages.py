@@ -213,6 +213,10 @@ class ModelAdmin(unfold_admin.ModelAdmin, OwnTransactions):
         parameters = urlencode(self.history_parameters(self.found(request, object_id)))
         return redirect(f"{reverse('admin:audit_auditlog_changelist')}?{parameters}")
 
+    def _get_obj_does_not_exist_redirect(self, *args: Any) -> HttpResponse:
+        # Django leads to the first page, with a message; others' things are as good as absent.
+        raise Http404
+
     def found(self, request: HttpRequest, object_id: str) -> Any:
         """The row `object_id`, as it stands in a URL; raises Http404."""
         obj = self.get_object(request, unquote(object_id))

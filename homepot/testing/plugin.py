@@ -20,6 +20,7 @@ from urllib.parse import quote
 import pytest
 from pytest_django.plugin import blocking_manager_key
 
+from homepot.testing import browser
 from homepot.testing.postgres import postgresql_server
 
 ENGINES = ("sqlite", "postgresql")
@@ -72,8 +73,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     config.stash[resources_key].close()
 
 
-def pytest_report_header(config: pytest.Config) -> str:
-    return f"database: {_server_version(config)}"
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    return [
+        f"database: {_server_version(config)}",
+        f"browser: {browser.find_chromium() or browser.NOT_FOUND}",
+    ]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if browser.find_chromium() is None:
+        terminalreporter.write_line(browser.NOT_FOUND, red=True, bold=True)
 
 
 def _database_url(engine: str, folder: Path, resources: ExitStack) -> str:

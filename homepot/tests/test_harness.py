@@ -17,6 +17,8 @@ from accounts.models import User
 from accounts.tests.factories import make_api_key, make_user
 from devices.enums import LifecycleState
 from devices.tests.factories import make_device, make_health_check
+from homepot.testing import browser
+from homepot.tests.conftest import run_python
 from jobs.tests.factories import make_job
 from sites.models import Site
 from sites.tests.factories import make_site
@@ -46,6 +48,14 @@ def test_server_disappears_with_its_run_however_that_ends(start):
     _, left = psutil.wait_procs(family, timeout=30)
     assert left == []
     assert not folder.exists()
+
+
+@pytest.mark.parametrize(("required", "status"), [("", 0), ("true", 1)])
+def test_run_without_a_browser_says_what_nobody_looked_at(tmp_path, required, status):
+    without = {"PATH": str(tmp_path), browser.REQUIRED: required}
+    run = run_python("-m", "pytest", "homepot/tests/browser/test_live.py", **without)
+    assert run.returncode == status
+    assert run.stdout.count(browser.NOT_FOUND) >= 2, run.stdout
 
 
 @pytest.mark.django_db

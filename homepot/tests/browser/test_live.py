@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.conf import settings
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 SCRIPT = (settings.BASE_DIR / "homepot/static/homepot/live.js").read_text()
 PAGE = "http://homepot.example/"
@@ -27,24 +26,13 @@ def part(rows: str = ROWS, *, count: int = 1, live: bool = True, state: str = ""
     )
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    executable = shutil.which("chromium") or shutil.which("chromium-browser")
-    if executable is None:
-        pytest.skip("No Chromium: nobody saw a page keep itself up to date. Install `chromium`.")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def answers() -> dict[str, Any]:
     return {"/": part(), "/part": part(), "asked": 0}
 
 
 @pytest.fixture
-def page(chromium: Any, answers: dict[str, Any]) -> Iterator[Page]:
+def page(chromium: Browser, answers: dict[str, Any]) -> Iterator[Page]:
     page = chromium.new_page()
 
     def answer(route: Any) -> None:
