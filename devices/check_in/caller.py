@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db import transaction
 from django.db.models import Case, F, Q, QuerySet, Value, When
 
 from devices.models import DeviceCredential
@@ -39,13 +40,20 @@ def valid_keys(caller: Caller, now: datetime) -> QuerySet[DeviceCredential]:
 
 def note_key_use(credential: DeviceCredential, now: datetime) -> None:
     """Note the use of a key; the first use of a new one ends the keys before it."""
-    if is_read_only():
-        return
     used_at = credential.last_used_at
-    if used_at is not None and used_at >= now - KEY_USE_NOTED_EVERY:
-        return
+    if not is_read_only() and (used_at is None or used_at < now - KEY_USE_NOTED_EVERY):
+        _note_key_use(credential, now)
+
+
+@transaction.atomic
+def _note_key_use(credential: DeviceCredential, now: datetime) -> None:
     is_this, is_older = Q(pk=credential.pk), Q(pk__lt=credential.pk, revoked_at=None)
-    credential.device.credentials.filter(is_this | is_older if used_at is None else is_this).update(
+    is_first = credential.last_used_at is None
+    noted = credential.device.credentials.filter(is_this | is_older if is_first else is_this)
+    # This key is locked before the older ones, as by a check-in: of calls at the same moment
+    # none waits for another that waits for it.
+    locked = noted.order_by("-pk").select_for_update().values("pk")
+    DeviceCredential.objects.filter(pk__in=locked).update(
         last_used_at=Case(When(is_this, then=Value(now)), default=F("last_used_at")),
         revoked_at=Case(When(is_older, then=Value(now)), default=F("revoked_at")),
     )
