@@ -47,6 +47,8 @@ class AuditEvent(models.TextChoices):
     JOB_STARTED = "job_started"
     JOB_COMPLETED = "job_completed"
     JOB_FAILED = "job_failed"
+    # Devices are still to stop; cancelled is what follows.
+    JOB_CANCEL_REQUESTED = "job_cancel_requested"
     JOB_CANCELLED = "job_cancelled"
     JOB_EXPIRED = "job_expired"
     JOB_RETRIED = "job_retried"

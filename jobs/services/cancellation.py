@@ -63,7 +63,7 @@ def _cancel(job: Job, actor: User | None, now: datetime) -> Job:
     if begun:  # else the job ends here, which is told when it does
         _ask_to_stop(job, now)
         audit.record(
-            event=AuditEvent.JOB_CANCELLED,
+            event=AuditEvent.JOB_CANCEL_REQUESTED,
             actor=actor,
             target=job,
             changes={"cancel_requested_at": (None, now)},

@@ -167,7 +167,7 @@ class Fleet:
             execution.is_cancelled = True
             execution.stop_by = now + job.timeout
         if begun:
-            job.events.append("job_cancelled")
+            job.events.append("job_cancel_requested")
         self._end([e for e in job.executions if e.status == "queued"], "cancelled", now)
 
     def leave(self, device: str, how: str, becomes: str, now: datetime) -> None:

@@ -253,7 +253,7 @@ def test_cancelled_work_ends_when_the_device_confirms():
     assert (job.status, job.cancelled, job.open) == ("cancelled", 2, 0)
     assert check_in(agent)["cancelled"] == []
     events = AuditLog.objects.order_by("pk").values_list("event_type", flat=True)
-    assert list(events) == ["job_created", "job_started", "job_cancelled", "job_cancelled"]
+    assert list(events) == ["job_created", "job_started", "job_cancel_requested", "job_cancelled"]
 
 
 def test_cancelled_before_it_began_ends_when_the_device_asks_to_begin():
