@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -54,17 +55,50 @@ def answer_once(
         return Response(answer, status=status)
     if not KEY.match(key):
         raise ValidationError({HEADER: ["Send 1 to 255 printable ASCII characters."]})
-    principal = f"user {request.user.pk}"
-    digest = _digest_of(request, body)
+    canonical = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+    told = f"{request.method} {request.path.rstrip('/')}\n".encode() + canonical
+    done = do_once(f"user {request.user.pk}", key, told, do)
+    headers = {REPLAYED_HEADER: "true"} if done.is_replayed else {}
+    return Response(done.answer, status=done.status, headers=headers)
+
+
+@dataclass(frozen=True)
+class Done:
+    status: int
+    answer: dict[str, Any]
+    # Whether it was done before, with the same key.
+    is_replayed: bool
+
+
+def do_once(
+    principal: str, key: str, told: bytes, do: Callable[[], tuple[int, dict[str, Any]]]
+) -> Done:
+    """What `do` answers, or what it answered when `principal` sent `key` before.
+
+    `told` is what was asked for; raises KeyReusedError when that differs from then.
+    """
+    digest = hashlib.sha256(told).hexdigest()
     for _ in range(ATTEMPTS):
-        if replay := _replay(principal, key, digest):
+        if replay := done_before(principal, key, told):
             return replay
         try:
             status, answer = _claim_and_do(principal, key, digest, do)
         except _ClaimedError:
             continue  # the other has been answered by now, or was undone
-        return Response(answer, status=status)
+        return Done(status, answer, is_replayed=False)
     raise Busy
+
+
+def done_before(principal: str, key: str, told: bytes) -> Done | None:
+    """What was answered when `principal` sent `key` before; raises KeyReusedError."""
+    stored = IdempotencyKey.objects.filter(
+        principal=principal, key=key, created_at__gt=timezone.now() - KEPT
+    ).first()
+    if stored is None:
+        return None
+    if stored.request_digest != hashlib.sha256(told).hexdigest():
+        raise KeyReusedError(f"This {HEADER} was used for another request; take a new one.")
+    return Done(stored.status, stored.body, is_replayed=True)
 
 
 @retried
@@ -98,23 +132,6 @@ def _claim(principal: str, key: str, digest: str) -> IdempotencyKey:
             raise
         raise _ClaimedError from error
     return record
-
-
-def _replay(principal: str, key: str, digest: str) -> Response | None:
-    stored = IdempotencyKey.objects.filter(
-        principal=principal, key=key, created_at__gt=timezone.now() - KEPT
-    ).first()
-    if stored is None:
-        return None
-    if stored.request_digest != digest:
-        raise KeyReusedError(f"This {HEADER} was used for another request; take a new one.")
-    return Response(stored.body, status=stored.status, headers={REPLAYED_HEADER: "true"})
-
-
-def _digest_of(request: Request, body: Any) -> str:
-    canonical = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
-    told = f"{request.method} {request.path.rstrip('/')}\n".encode() + canonical
-    return hashlib.sha256(told).hexdigest()
 
 
 def forget_old_keys(now: datetime) -> int:

@@ -20,6 +20,7 @@ from django.urls import reverse
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 
+from homepot.admin.once import has_token, new_token, once
 from homepot.admin.pages import ModelAdmin
 from homepot.admin.refusals import REFUSALS, refusal_messages, refusal_text
 from homepot.steps import Tally, as_ranges, from_ranges, in_steps
@@ -43,12 +44,15 @@ class Command:
     means: str
     # As in "Suspended: Till 1."
     done: str
-    run: Callable[..., str | None]
+    run: Callable[..., Any]
     run_many: Callable[..., Tally] | None = None
     form_class: type[CommandForm] | None = None
     # What the key that it makes is for.
     key_means: str = ""
     is_dangerous: bool = False
+    # `run` makes another thing and returns its primary key; its page is where this leads. It is
+    # made once, however often the form is sent.
+    makes_another: bool = False
     # Whether a thing's page offers it.
     is_offered: Callable[[Any], bool] = lambda thing: True
 
@@ -103,8 +107,13 @@ class CommandAdmin(ModelAdmin):
         """The page that asks whether to, its answer's outcome, or once more with what is wrong."""
         thing = self.found(request, object_id)
         form = self._form(request, command, thing)
-        if "confirmed" in request.POST and (form is None or form.is_valid()):
+        is_answered = "confirmed" in request.POST and (
+            not command.makes_another or has_token(request)
+        )
+        if is_answered and (form is None or form.is_valid()):
             try:
+                if command.makes_another:
+                    return self._make_another(request, command, thing, form)
                 key = command.run(thing, request.user, **_fields(form))
             except REFUSALS as refusal:
                 if form is None:
@@ -124,6 +133,7 @@ class CommandAdmin(ModelAdmin):
             submit_text=command.title,
             obj=thing,
             form=form,
+            hidden=[new_token()] if command.makes_another else (),
             is_dangerous=command.is_dangerous,
         )
 
@@ -188,6 +198,17 @@ class CommandAdmin(ModelAdmin):
                 shown for shown in context["actions_detail"] if shown.get("path") not in left_out
             ]
         return super().render_change_form(request, context, *args, **kwargs)
+
+    def _make_another(
+        self, request: HttpRequest, command: Command, thing: Any, form: CommandForm | None
+    ) -> HttpResponse:
+        def make() -> dict[str, Any]:
+            return {"pk": command.run(thing, request.user, **_fields(form))}
+
+        made = once(request, make)
+        self.message_user(request, f"{command.done}: {thing}.", messages.SUCCESS)
+        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
+        return redirect(name, made.answer["pk"])
 
     def _form(self, request: HttpRequest, command: Command, thing: Any) -> CommandForm | None:
         if command.form_class is None:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 from django import forms
+from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 from unfold.widgets import (
@@ -18,13 +19,18 @@ from unfold.widgets import (
 )
 
 from devices.admin.forms import LocalTimeField
+from devices.models import Device
 from homepot.fields import EARLIEST_YEAR, LATEST_YEAR
-from homepot.forms import JSONObjectField
+from homepot.forms import JSONObjectField, KeyAutocomplete, KeysAutocomplete
 from homepot.text import MAX_TEXT_LENGTH
-from jobs.enums import ORDERED_ACTIONS, JobPriority
+from jobs.admin.labels import segment_name
+from jobs.configuration import refuse_empty_configuration
+from jobs.enums import CONFIG_ACTIONS, ORDERED_ACTIONS, JobPriority
+from jobs.models import Job
 from jobs.schedule import site_time
 from jobs.serializers import MAX_PAYLOAD_BYTES
 from jobs.targets import SEGMENTS
+from sites.models import Site
 
 TTL_CHOICES = [
     (3600, "1 hour"),
@@ -43,14 +49,32 @@ TIMEOUT_CHOICES = [
 HTTP_URL = re.compile(r"https?://", re.IGNORECASE)
 
 
+# What only updates of a configuration use; a page shows them for those.
+CONFIG_FIELDS = ("config_version", "config_url")
+NOT_USED = "Only updates of a configuration use this; leave it empty, or choose one as the action."
+
+
 class JobForm(forms.Form):
-    """One action and its limits; for which devices is known already, but for the segment."""
+    """One action and its limits, and for which devices, as far as that is not known already."""
 
     action = forms.ChoiceField(choices=ORDERED_ACTIONS, widget=UnfoldAdminSelectWidget)
+    site = forms.ModelChoiceField(
+        queryset=Site.objects.none(),
+        required=False,
+        widget=KeyAutocomplete(Device._meta.get_field("site"), admin.site),
+        help_text="Left empty: every site that you may see.",
+    )
     segment = forms.ChoiceField(
-        choices=[(name, name.replace("-", " ").capitalize()) for name in SEGMENTS],
-        label="Devices",
+        choices=[(name, segment_name(name)) for name in SEGMENTS],
+        label="Kind of devices",
         widget=UnfoldAdminSelectWidget,
+    )
+    devices = forms.ModelMultipleChoiceField(
+        queryset=Device.objects.none(),
+        required=False,
+        label="Or devices one by one",
+        widget=KeysAutocomplete(Job._meta.get_field("device"), admin.site),
+        help_text="Instead of a site and a kind: only these are meant.",
     )
     description = forms.CharField(
         required=False,
@@ -82,19 +106,20 @@ class JobForm(forms.Form):
         widget=UnfoldAdminSelectWidget,
         help_text="Counted from when a device began, if it is not heard of again.",
     )
+    config_version = forms.CharField(
+        required=False,
+        max_length=50,
+        label="Configuration version",
+        widget=UnfoldAdminTextInputWidget,
+        help_text="For updates of a configuration.",
+    )
     config_url = forms.URLField(
         required=False,
         max_length=500,
         label="Configuration URL",
         assume_scheme="https",
         widget=UnfoldAdminTextInputWidget,
-        help_text="For configuration updates. Devices fetch it, this server never does.",
-    )
-    config_version = forms.CharField(
-        required=False,
-        max_length=50,
-        label="Configuration version",
-        widget=UnfoldAdminTextInputWidget,
+        help_text="Devices fetch it, this server never does.",
     )
     payload = JSONObjectField(
         required=False,
@@ -108,11 +133,26 @@ class JobForm(forms.Form):
         help_text="A job takes the place of what older ones with the same key have not begun.",
     )
 
-    def __init__(self, *args: Any, zone_name: str, has_segment: bool, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        user: Any,
+        zone_name: str,
+        has_segment: bool,
+        has_place: bool,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.zone_name = zone_name
         if not has_segment:
             del self.fields["segment"]
+        if has_place:
+            sites: Any = self.fields["site"]
+            sites.queryset = Site.objects.active().visible_to(user)
+            devices: Any = self.fields["devices"]
+            devices.queryset = Device.objects.active().visible_to(user)
+        else:
+            del self.fields["site"], self.fields["devices"]
         now = timezone.now().astimezone(ZoneInfo(zone_name))
         self.fields["scheduled"].label = f"Not before, by the clocks of {zone_name}"
         self.fields[
@@ -142,9 +182,22 @@ class JobForm(forms.Form):
             raise ValidationError("Choose a time ahead, or none.")
         return moment
 
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        action = cleaned.get("action", "")
+        for name in CONFIG_FIELDS:
+            if action and action not in CONFIG_ACTIONS and cleaned.get(name):
+                self.add_error(name, NOT_USED)
+        if not self.errors:
+            refuse_empty_configuration(action, cleaned)
+        if cleaned.get("devices") and cleaned.get("site"):
+            self.add_error("devices", "Choose a site, or devices one by one, not both.")
+        return cleaned
+
     def job_fields(self) -> dict[str, Any]:
         """What the service is called with, besides the target."""
         fields = dict(self.cleaned_data)
-        fields.pop("segment", None)
+        for name in ("site", "segment", "devices"):
+            fields.pop(name, None)
         fields["scheduled_at"] = fields.pop("scheduled")
         return fields

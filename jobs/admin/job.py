@@ -35,8 +35,8 @@ def _cancel(job: Job, actor: User) -> None:
     services.cancel_job(job=job, actor=actor)
 
 
-def _retry(job: Job, actor: User) -> None:
-    services.retry_job(job=job, actor=actor)
+def _retry(job: Job, actor: User) -> int:
+    return services.retry_job(job=job, actor=actor).pk
 
 
 CANCEL = Command(
@@ -56,8 +56,9 @@ RETRY = Command(
         "A new job does the same for the devices that failed or let it expire, as far as they are "
         "active. This one stays as it is."
     ),
-    done="Ordered again, for the devices that failed",
+    done="Retried, for the devices that failed",
     run=_retry,
+    makes_another=True,
     is_offered=lambda job: job.completed_at is not None and job.failed + job.expired > 0,
 )
 

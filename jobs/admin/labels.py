@@ -11,6 +11,7 @@ from homepot.admin import label
 from homepot.admin.charts import strip
 from jobs.enums import ExecutionStatus, JobPriority, JobStatus
 from jobs.models import Job
+from jobs.targets import SEGMENTS
 
 # Executions have these, and jobs most of them under the same names.
 COLOURS = {
@@ -36,6 +37,12 @@ PRIORITY_COLOURS = {"High": "warning", "Critical": "danger"}
 PRIORITY_SYMBOLS = {"High": "keyboard_arrow_up", "Critical": "keyboard_double_arrow_up"}
 # In this order along the bar of a job's progress.
 PARTS = ("completed", "failed", "expired", "cancelled", "superseded", "open")
+
+
+def segment_name(segment: str) -> str:
+    """A kind of devices as people say it: "all devices", "POS terminals"."""
+    device_type = SEGMENTS.get(segment)
+    return f"{device_type.label}s" if device_type else "All devices"
 
 
 def status_label(status: str) -> SafeString:

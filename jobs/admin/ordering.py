@@ -1,13 +1,15 @@
-"""Ordering a job: a form, a preview that names its devices, and the order itself.
+"""Creating a job: a form, a preview that names its devices, and the job itself.
 
-Until the preview was seen nothing is ordered; what was seen is what is ordered. When other
-devices are meant by then, because some came or went, the preview is shown once more.
+Until the preview was seen nothing is created; what was seen is what is created, and once however
+often the preview is sent. When other devices are meant by then, because some came or went, the
+preview is shown once more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -22,27 +24,36 @@ from devices.models import Device
 from devices.querysets import DeviceQuerySet
 from homepot.admin import REFUSALS, refusal_text
 from homepot.admin.commands import MOST_AT_ONCE, NAMED
+from homepot.admin.once import has_token, new_token, once, was_done
 from homepot.bulk import any_of
 from homepot.forms import is_key
+from homepot.idempotency import Done
 from homepot.steps import as_ranges, from_ranges
 from jobs import services
-from jobs.admin.forms import JobForm
+from jobs.admin.forms import CONFIG_FIELDS, JobForm
 from jobs.admin.labels import duration_text
 from jobs.models import Job
 from jobs.targets import ALL, Preview, Target, preview
+from jobs.words import job_title
 from sites.models import Site
 
 
 @dataclass(frozen=True)
 class Choice:
-    """For which devices a page orders: one, those of a site, some from a list, or any."""
+    """For which devices a page creates a job: one, those of a site, some from a list, or any.
+
+    `is_open`: which ones is asked in the form itself.
+    """
 
     site: Site | None = None
     device: Device | None = None
     pks: Sequence[int] | None = None
+    is_open: bool = False
 
     @property
     def title(self) -> str:
+        if self.is_open:
+            return "New job"
         if self.device is not None:
             return f"New job for {self.device}"
         if self.site is not None:
@@ -54,16 +65,20 @@ class Choice:
 
     @property
     def zone_name(self) -> str:
-        """Whose clocks a time is on; UTC where there are several."""
+        """Whose clocks a time is on; UTC where there are several, or it is not known yet."""
+        if self.is_open:
+            return "UTC"
         place = self.device.site if self.device else self.site
         return place.timezone if place else "UTC"
 
     @property
     def has_segment(self) -> bool:
-        return self.device is None and self.pks is None
+        return self.is_open or (self.device is None and self.pks is None)
 
     def hidden(self) -> list[tuple[str, Any]]:
         """What the form sends back of it."""
+        if self.is_open:
+            return [("choose", "1")]
         if self.device is not None:
             return [("device", self.device.pk)]
         if self.site is not None:
@@ -96,8 +111,11 @@ def choice_of(request: HttpRequest, given: QueryDict) -> Choice:
         return Choice(device=get_object_or_404(devices, pk=given["device"]))
     if is_key(given.get("site", "")):
         sites = Site.objects.active().visible_to(request.user)
-        return Choice(site=get_object_or_404(sites, pk=given["site"]))
-    return Choice()
+        site = get_object_or_404(sites, pk=given["site"])
+        return Choice(site=site, is_open="choose" in given)
+    if pks := [int(key) for key in given.getlist("devices") if is_key(key)]:
+        return Choice(pks=pks, is_open=True)
+    return Choice(is_open=True)
 
 
 def choice_like(job: Job, request: HttpRequest) -> Choice:
@@ -105,7 +123,7 @@ def choice_like(job: Job, request: HttpRequest) -> Choice:
     if job.device is not None:
         return Choice(device=job.device)
     if not job.target.keys() - {"site_id", "segment"}:
-        return Choice(site=job.site)
+        return Choice(site=job.site, is_open=job.site is None)
     devices = Device.objects.visible_to(request.user).filter(executions__job=job)
     return Choice(pks=list(devices.values_list("pk", flat=True)))
 
@@ -113,44 +131,64 @@ def choice_like(job: Job, request: HttpRequest) -> Choice:
 def order_page(
     model_admin: Any, request: HttpRequest, choice: Choice, *, like: Job | None = None
 ) -> HttpResponse:
-    """The form; its preview; or the job's page, once it was ordered.
+    """The form; its preview; or the job's page, once it was created.
 
     The form begins as the job `like` was.
     """
     is_sent = request.method == "POST" and "action" in request.POST and "step" in request.POST
     form = JobForm(
         request.POST if is_sent else None,
+        user=request.user,
         zone_name=choice.zone_name,
         has_segment=choice.has_segment,
+        has_place=choice.is_open,
         initial=_initial(like) or None,
     )
     if not is_sent or not form.is_valid() or request.POST["step"] == "change":
         return _page(model_admin, request, choice, form=form)
     segment = form.cleaned_data.get("segment", "")
-    actor: Any = request.user
+    is_confirmed = request.POST["step"] == "create" and has_token(request)
     try:
+        if is_confirmed and (done := was_done(request)):
+            return _created(model_admin, request, done)
         devices = choice.devices(request.user, segment)
         seen = preview(devices, form.cleaned_data["action"], first=NAMED)
         told = f"{seen.total} {seen.lacking_permission} {seen.fingerprint}"
-        if request.POST["step"] == "order" and seen.total and request.POST.get("seen") == told:
-            job = services.create_job(
-                target=choice.target("" if segment == ALL else segment),
-                devices=devices,
-                actor=actor,
-                **form.job_fields(),
-            )
-            devices_word = "device" if job.total == 1 else "devices"
-            text = f"Ordered: {job.get_action_display()} for {job.total:,} {devices_word}."
-            messages.success(request, text)
-            return redirect(model_admin.page_url(job))
+        if is_confirmed and seen.total and request.POST.get("seen") == told:
+            create = partial(_create, request, choice, form, devices)
+            return _created(model_admin, request, once(request, create))
     except REFUSALS as refusal:
         form.add_error(None, refusal_text(refusal))
         return _page(model_admin, request, choice, form=form)
     if not seen.total:
         form.add_error(None, "There is no active device among them.")
         return _page(model_admin, request, choice, form=form)
-    has_changed = request.POST["step"] == "order"
+    has_changed = is_confirmed
     return _preview_page(model_admin, request, choice, form, seen, told, has_changed=has_changed)
+
+
+def _create(
+    request: HttpRequest, choice: Choice, form: JobForm, devices: DeviceQuerySet
+) -> dict[str, Any]:
+    segment = form.cleaned_data.get("segment", "")
+    actor: Any = request.user
+    job = services.create_job(
+        target=choice.target("" if segment == ALL else segment),
+        devices=devices,
+        actor=actor,
+        **form.job_fields(),
+    )
+    return {"pk": job.pk}
+
+
+def _created(model_admin: Any, request: HttpRequest, done: Done) -> HttpResponse:
+    job = get_object_or_404(model_admin.get_queryset(request), pk=done.answer["pk"])
+    title = job_title(job)
+    messages.success(
+        request,
+        f"Created already: {title}." if done.is_replayed else f"Created: {title}.",
+    )
+    return redirect(model_admin.page_url(job))
 
 
 def _page(model_admin: Any, request: HttpRequest, choice: Choice, **context: Any) -> HttpResponse:
@@ -164,6 +202,7 @@ def _page(model_admin: Any, request: HttpRequest, choice: Choice, **context: Any
             "hidden": choice.hidden(),
             "form_url": reverse("admin:jobs_job_add"),
             "back": _back(choice),
+            "config_fields": CONFIG_FIELDS,
             **context,
         },
     )
@@ -193,7 +232,7 @@ def _preview_page(
         preview=seen,
         total=f"{seen.total:,}",
         more=f"{seen.total - len(seen.first):,}" if seen.total > len(seen.first) else "",
-        hidden=[*choice.hidden(), *sent, ("seen", told)],
+        hidden=[*choice.hidden(), *sent, ("seen", told), new_token()],
         has_changed=has_changed,
         scheduled_at=fields["scheduled"],
         zone_name=choice.zone_name,

@@ -17,6 +17,7 @@ from devices.models import Device
 from devices.querysets import DeviceQuerySet
 from homepot.identifiers import make_identifier
 from homepot.transactions import retried
+from jobs.configuration import refuse_empty_configuration
 from jobs.enums import RETRYABLE, ErrorCode, ExecutionStatus, JobAction, JobStatus
 from jobs.errors import JobNotEndedError, NoTargetError, NothingToRetryError
 from jobs.models import Job, JobExecution
@@ -54,8 +55,10 @@ def create_job(
     """Make a job for the active devices of `target` that `actor` may know of.
 
     `devices`, when given, are what `target` says in words only: a selection in the admin.
-    Raises NoTargetError when there is none.
+    Raises NoTargetError when there is none, and ValidationError for an update without a
+    configuration.
     """
+    refuse_empty_configuration(fields["action"], fields)
     chosen = target.devices(actor) if devices is None else devices
     job = Job(
         site=target.site or (target.device.site if target.device else None),

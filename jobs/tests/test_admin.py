@@ -7,8 +7,11 @@ from accounts.enums import Role
 from accounts.tests.factories import make_user
 from audit.models import AuditLog
 from devices.enums import LifecycleState
+from devices.models import Device
 from devices.tests.factories import make_device
 from jobs import services
+from jobs.admin.forms import NOT_USED
+from jobs.configuration import NOT_SAID
 from jobs.enums import ExecutionStatus, JobPriority, JobStatus
 from jobs.models import Job, JobExecution
 from jobs.tests.factories import execution_of, make_job, offer, order_job
@@ -85,7 +88,15 @@ def hidden_of(page) -> dict[str, str]:
     return {name: str(value) for name, value in page.context["hidden"]}
 
 
-def test_job_is_ordered_once_its_preview_was_seen(staff):
+def all_hidden_of(page) -> dict[str, list[str]]:
+    """The same, where a field may have several values."""
+    sent: dict[str, list[str]] = {}
+    for name, value in page.context["hidden"]:
+        sent.setdefault(name, []).append(str(value))
+    return sent
+
+
+def test_job_is_created_once_its_preview_was_seen(staff):
     device = make_device(permissions={"command_execution": False}, name=SCRIPT)
     other = make_device(site=device.site)
     make_device(site=device.site, lifecycle_state=LifecycleState.PENDING)
@@ -103,7 +114,7 @@ def test_job_is_ordered_once_its_preview_was_seen(staff):
     assert SCRIPT not in text
     assert not Job.objects.exists()
 
-    answer = browser.post(f"{LIST}add/", hidden_of(preview) | {"step": "order"})
+    answer = browser.post(f"{LIST}add/", hidden_of(preview) | {"step": "create"})
 
     job = Job.objects.get()
     assert answer["Location"] == f"{LIST}{job.pk}/change/"
@@ -119,6 +130,77 @@ def test_job_is_ordered_once_its_preview_was_seen(staff):
     assert row.actor_label == job.created_by.username
 
 
+def test_preview_that_is_sent_twice_creates_one_job(staff):
+    device = make_device()
+    browser = staff(Role.OPERATOR)
+    sent = FORM | {"device": device.pk}
+    preview = browser.post(f"{LIST}add/", sent | {"step": "preview"})
+    confirmed = hidden_of(preview) | {"step": "create"}
+    first = browser.post(f"{LIST}add/", confirmed)
+    # Even though the devices that are meant are others by now.
+    Device.objects.update(lifecycle_state=LifecycleState.SUSPENDED)
+
+    again = browser.post(f"{LIST}add/", confirmed, follow=True)
+
+    job = Job.objects.get()
+    assert first["Location"] == f"{LIST}{job.pk}/change/" == again.redirect_chain[0][0]
+    assert "Created already" in again.content.decode()
+    assert AuditLog.objects.filter(event_type="job_created").count() == 1
+    # A form of which no page was shown, and the same one with other fields, create nothing.
+    browser.post(f"{LIST}add/", confirmed | {"once": ""})
+    browser.post(f"{LIST}add/", confirmed | {"description": "Another"})
+    assert Job.objects.count() == 1
+
+
+def test_form_without_a_place_asks_for_it(staff):
+    device, other = make_device(), make_device()
+    browser = staff(Role.OPERATOR)
+    page = browser.get(f"{LIST}add/")
+    assert {"site", "segment", "devices"} <= set(page.context["form"].fields)
+    for chosen, total in (
+        ({"site": device.site.pk, "segment": "all"}, 1),
+        ({"segment": "all", "devices": [device.pk, other.pk]}, 2),
+        ({"segment": "all"}, 2),
+    ):
+        sent = FORM | hidden_of(page) | chosen
+        preview = browser.post(f"{LIST}add/", sent | {"step": "preview"})
+        assert preview.context["preview"].total == total
+        # Back to the form, in which the choice still stands.
+        fields = dict.fromkeys(("site", "devices"), None) | chosen
+        change = browser.post(f"{LIST}add/", all_hidden_of(preview) | {"step": "change"})
+        form = change.context["form"]
+        assert [form[name].value() or None for name in ("site", "devices")] == [
+            str(fields["site"]) if fields["site"] else None,
+            [str(pk) for pk in fields["devices"]] if fields["devices"] else None,
+        ]
+        browser.post(f"{LIST}add/", all_hidden_of(preview) | {"step": "create"})
+        assert Job.objects.latest("pk").total == total
+    both = FORM | hidden_of(page) | {"segment": "all", "site": device.site.pk}
+    refused = browser.post(f"{LIST}add/", both | {"devices": [other.pk], "step": "preview"})
+    assert "not both" in refused.content.decode()
+
+
+@pytest.mark.parametrize("action", ["update_config", "update_pos_payment_config"])
+def test_update_of_nothing_is_refused(staff, action):
+    device = make_device()
+    sent = FORM | {"device": device.pk, "action": action, "step": "preview"}
+    page = staff(Role.OPERATOR).post(f"{LIST}add/", sent)
+    assert page.context["form"].errors == {"config_version": [NOT_SAID]}
+    assert NOT_SAID in page.content.decode()
+    for said in ({"config_version": "7"}, {"config_url": "https://e.example/7"}):
+        page = staff(Role.OPERATOR).post(f"{LIST}add/", sent | said)
+        assert page.context["preview"].total == 1
+
+
+def test_configuration_is_refused_for_other_actions_and_shown_with_the_error(staff):
+    device = make_device()
+    sent = FORM | {"device": device.pk, "config_version": "7", "step": "preview"}
+    page = staff(Role.OPERATOR).post(f"{LIST}add/", sent)
+    assert page.context["form"].errors == {"config_version": [NOT_USED]}
+    # Of the two, the stylesheet hides the one without an error alone.
+    assert page.content.decode().count("homepot-for-configuration") == 1
+
+
 def test_other_devices_than_previewed_are_previewed_again(staff):
     device = make_device()
     browser = staff(Role.OPERATOR)
@@ -126,11 +208,11 @@ def test_other_devices_than_previewed_are_previewed_again(staff):
     preview = browser.post(f"{LIST}add/", sent | {"step": "preview"})
     make_device(site=device.site)
 
-    again = browser.post(f"{LIST}add/", hidden_of(preview) | {"step": "order"})
+    again = browser.post(f"{LIST}add/", hidden_of(preview) | {"step": "create"})
 
     assert "Devices came or went meanwhile" in again.content.decode()
     assert not Job.objects.exists()
-    browser.post(f"{LIST}add/", hidden_of(again) | {"step": "order"})
+    browser.post(f"{LIST}add/", hidden_of(again) | {"step": "create"})
     assert Job.objects.get().total == 2
 
 
@@ -143,7 +225,7 @@ def test_job_for_devices_chosen_in_their_list(staff):
     assert "New job for 2 chosen devices" in form.content.decode()
 
     preview = browser.post(f"{LIST}add/", FORM | hidden_of(form) | {"step": "preview"})
-    browser.post(f"{LIST}add/", hidden_of(preview) | {"step": "order"})
+    browser.post(f"{LIST}add/", hidden_of(preview) | {"step": "create"})
 
     job = Job.objects.get()
     assert job.target == {"chosen": 2}
@@ -176,7 +258,7 @@ def test_scheduled_by_the_clocks_of_the_site(staff):
     browser = staff(Role.OPERATOR)
     sent = FORM | {"device": device.pk, "scheduled": "2199-07-01T03:00"}
     preview = browser.post(f"{LIST}add/", sent | {"step": "preview"})
-    browser.post(f"{LIST}add/", hidden_of(preview) | {"step": "order"})
+    browser.post(f"{LIST}add/", hidden_of(preview) | {"step": "create"})
     job = Job.objects.get()
     assert job.scheduled_at.isoformat() == "2199-07-01T01:00:00+00:00"
     assert (job.status, job.device) == ("pending", device)
@@ -208,8 +290,11 @@ def test_cancel_retry_and_repeat(staff):
 
     job.refresh_from_db()
     assert (job.status, job.cancelled, job.failed) == ("cancelled", 1, 1)
-    browser.post(f"{LIST}{job.pk}/retry/", {"confirmed": "1"})
+    question = browser.get(f"{LIST}{job.pk}/retry/")
+    for _ in range(2):  # as a double click sends it
+        answer = browser.post(f"{LIST}{job.pk}/retry/", {"confirmed": "1", **hidden_of(question)})
     retried = Job.objects.get(retry_of=job)
+    assert answer["Location"] == f"{LIST}{retried.pk}/change/"
     assert [execution.device for execution in retried.executions.all()] == [device]
     events = AuditLog.objects.filter(actor_kind="user").values_list("event_type", flat=True)
     assert set(events) == {"job_cancelled", "job_retried"}

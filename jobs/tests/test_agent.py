@@ -131,7 +131,7 @@ def test_action_is_done_and_told(action, fields, result, trial):
 @pytest.mark.parametrize(
     ("action", "payload", "error_code"),
     [
-        ("update_config", {}, "invalid_payload"),
+        ("update_config", {"other": 7}, "invalid_payload"),
         ("update_config", {"config_version": 7}, "invalid_payload"),
         ("update_firmware", {"config_version": "v7"}, "invalid_payload"),
         ("update_firmware", {"firmware_version": "x" * 51}, "invalid_payload"),

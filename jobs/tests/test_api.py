@@ -161,6 +161,7 @@ def test_devices_are_chosen(operator, shop, path, chosen, expected):
         ("jobs", {"segment": "all", "payload": []}, "payload"),
         ("jobs", {"segment": "all", "payload": {"x": "y" * 65_536}}, "payload"),
         ("jobs", {"segment": "all", "config_url": "ftp://example.com/x"}, "config_url"),
+        ("jobs", {"segment": "all", "action": "update_config"}, "config_version"),
         ("jobs", {"segment": "all", "config_url": "javascript:alert(1)"}, "config_url"),
         ("jobs", {"segment": "all", "scheduled_at": "2026-01-01T00:00:00"}, "scheduled_at"),
         ("jobs", {"segment": "all", "scheduled_local": "2026-01-01T00:00"}, "scheduled_local"),

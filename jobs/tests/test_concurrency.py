@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -193,6 +194,30 @@ def test_equal_requests_at_once_make_one_job():
     assert len({str(sorted(answer.json().items())) for answer in answers}) == 1
     assert ["Idempotency-Replayed" in answer for answer in answers].count(False) == 1
     assert Job.objects.count() == 1
+    assert_consistent()
+
+
+def test_clicks_at_once_on_one_preview_make_one_job():
+    device = make_device()
+    browser = Client()
+    browser.force_login(make_user(role=Role.OPERATOR))
+    sent = {"action": "ping", "priority": "20", "ttl_seconds": "3600", "timeout_seconds": "600"}
+    add = "/admin/jobs/job/add/"
+    preview = browser.post(add, {**sent, "device": device.pk, "step": "preview"})
+    confirmed = {name: str(value) for name, value in preview.context["hidden"]}
+
+    def click() -> Any:
+        again = Client()
+        again.cookies = browser.cookies
+        return again.post(add, confirmed | {"step": "create"})
+
+    answers = run_together(*[click] * 8)
+
+    job = Job.objects.get()
+    assert [answer.headers.get("Location") for answer in answers] == [
+        f"/admin/jobs/job/{job.pk}/change/"
+    ] * 8
+    assert AuditLog.objects.filter(event_type="job_created").count() == 1
     assert_consistent()
 
 

@@ -1,0 +1,28 @@
+"""What a job is, in words: what its page is headed by, and what the audit log says of it."""
+
+from __future__ import annotations
+
+from jobs.models import Job
+
+
+def job_title(job: Job) -> str:
+    """As in "Restart · Shop 12 · 5 devices"; reads its site or device."""
+    return f"{job.get_action_display()} · {_place(job)} · {devices_text(job.total)}"
+
+
+def job_sentence(job: Job) -> str:
+    """As in "Restart for site Shop 12, 5 devices"."""
+    if job.device is not None:
+        return f"{job.get_action_display()} for device {job.device.name}"
+    place = f"site {job.site.name}" if job.site is not None else "several sites"
+    return f"{job.get_action_display()} for {place}, {devices_text(job.total)}"
+
+
+def devices_text(count: int) -> str:
+    return "1 device" if count == 1 else f"{count:,} devices"
+
+
+def _place(job: Job) -> str:
+    if job.device is not None:
+        return job.device.name
+    return job.site.name if job.site is not None else "Several sites"
