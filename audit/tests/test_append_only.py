@@ -40,7 +40,6 @@ SQLITE_STATEMENTS = [
 POSTGRESQL_STATEMENTS = [
     "TRUNCATE audit_logs",
     "TRUNCATE audit_logs RESTART IDENTITY CASCADE",
-    "MERGE INTO audit_logs USING (SELECT 1) AS one ON true WHEN MATCHED THEN DELETE",
     "WITH gone AS (DELETE FROM audit_logs RETURNING 1) SELECT count(*) FROM gone",
     "SET session_replication_role = replica; DELETE FROM audit_logs",
     "SET homepot.audit_prune = 'on'; DELETE FROM audit_logs",
@@ -49,6 +48,8 @@ POSTGRESQL_STATEMENTS = [
     "BEGIN; SELECT set_config('homepot.audit_prune', pg_current_xact_id()::text || '/' "
     "|| (SELECT max(id) FROM audit_logs), true); DELETE FROM audit_logs; COMMIT",
 ]
+# From PostgreSQL 15 on.
+MERGE = "MERGE INTO audit_logs USING (SELECT 1) AS one ON true WHEN MATCHED THEN DELETE"
 
 
 def write_rows() -> list[dict[str, Any]]:
@@ -73,8 +74,13 @@ def run_on_a_connection_of_its_own(statements: str) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_no_statement_of_a_shell_changes_or_removes_a_row():
     rows = write_rows()
-    others = SQLITE_STATEMENTS if connection.vendor == "sqlite" else POSTGRESQL_STATEMENTS
-    for statement in STATEMENTS + others:
+    statements = [*STATEMENTS]
+    if connection.vendor == "sqlite":
+        statements += SQLITE_STATEMENTS
+    else:
+        statements += POSTGRESQL_STATEMENTS
+        statements += [MERGE] * (connection.pg_version >= 150000)
+    for statement in statements:
         with pytest.raises((sqlite3.IntegrityError, psycopg.IntegrityError), match=MESSAGE):
             run_on_a_connection_of_its_own(statement)
         assert list(AuditLog.objects.values()) == rows, statement
