@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from functools import lru_cache, partial
 from ipaddress import ip_address
 from typing import Any
 
@@ -14,17 +15,19 @@ import orjson
 
 from homepot.transfer.tables import Kind
 
-# Digits become 0, e and E one letter, everything else another: what is looked for in it is found
-# many times as fast as by the expressions below.
+# Digits become 0, e and E one letter, everything else a blank: texts of the same shape become
+# one, of which it is known whether any number in it may be odd.
 _MARKS = bytes(
     ord("0") if chr(c) in "0123456789." else ord("e") if chr(c) in "eE" else ord(" ")
     for c in range(256)
 )
-_LONG_MARK, _EXPONENT_MARK = b"0" * 16, b"0e"
 # Numbers that orjson may take for others: with more digits than a float has, and with an
 # exponent, which PostgreSQL writes out (1e22 is 10000000000000000000000).
+_LONG_MARK, _EXPONENT_MARK = b"0" * 16, b"0e"
+# Shapes of longer texts are not remembered, which bounds the memory.
+_REMEMBERED_BYTES, _REMEMBERED_SHAPES = 512, 2048
+_without_strings = partial(re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"').sub, b"")
 _long_numbers = re.compile(rb"[0-9.]{16,}").findall
-_has_exponent = re.compile(rb"(?:^|[\s:,\[])-?[0-9.]+[eE]").search
 _has_zero_below_zero = re.compile(rb"(?<![0-9])-0(?![0-9.]*[1-9])").search
 _SMALLEST_INTEGER, _LARGEST_INTEGER = -(2**63), 2**64 - 1
 _LARGEST_INTEGER_DIGITS = len(str(_LARGEST_INTEGER))
@@ -39,16 +42,33 @@ def canonical_json(text: bytes) -> bytes:
     """
     try:
         value = orjson.loads(text)
-        marks = text.translate(_MARKS)
-        if not (
-            (_EXPONENT_MARK in marks and _has_exponent(text))
-            or (_LONG_MARK in marks and not all(map(_is_exact, _long_numbers(text))))
-            or (b"-0" in text and _has_zero_below_zero(text))
-        ):
+        if _has_exact_numbers(text) and not (b"-" in text and _has_zero_below_zero(text)):
             return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         pass  # half an emoji, too deep for orjson, or no JSON at all
     return _canonical_json_of_odd(text)
+
+
+def _has_exact_numbers(text: bytes) -> bool:
+    """Whether orjson reads each number of `text`, which is JSON, without loss."""
+    marks = text.translate(_MARKS)
+    is_plain = _is_plain if len(marks) > _REMEMBERED_BYTES else _is_plain_as_remembered
+    if is_plain(marks):
+        return True
+    if _EXPONENT_MARK in marks or not all(map(_is_exact, _long_numbers(text))):
+        # It may stand in a string, and be no number.
+        text = _without_strings(text)
+        return _EXPONENT_MARK not in text.translate(_MARKS) and all(
+            map(_is_exact, _long_numbers(text))
+        )
+    return True
+
+
+def _is_plain(marks: bytes) -> bool:
+    return _EXPONENT_MARK not in marks and _LONG_MARK not in marks
+
+
+_is_plain_as_remembered = lru_cache(_REMEMBERED_SHAPES)(_is_plain)
 
 
 def _is_exact(token: bytes) -> bool:

@@ -53,6 +53,8 @@ def unescaped(field: bytes) -> bytes:
     """The text that stands in a field of a line."""
     if _BACKSLASH not in field:
         return field
+    if field.count(_BACKSLASH) == 2 * field.count(_ESCAPED_BACKSLASH):
+        return field.replace(_ESCAPED_BACKSLASH, _BACKSLASH)
     parts = field.split(_ESCAPED_BACKSLASH)
     for character, escape in ((_TAB, _ESCAPED_TAB), *_OTHER_ESCAPES):
         parts = [part.replace(escape, character) for part in parts]

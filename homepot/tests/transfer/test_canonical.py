@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from homepot.transfer.canonical import canonical_address, canonical_float, canonical_json
+from homepot.transfer.lines import unescaped
 
 
 @pytest.mark.parametrize(
@@ -22,6 +23,10 @@ from homepot.transfer.canonical import canonical_address, canonical_float, canon
         ('{"b":1,"a":[{"d":2,"c":3}]}', '{"a": [{"c": 3, "d": 2}], "b": 1}'),
         ('{"b":1e0,"a":"\\u00e9"}', '{"a": "\u00e9", "b": 1}'),
         ('{"a": 1, "a": 2}', '{"a": 2}'),
+        # Like numbers, but in a string that ends elsewhere than it seems.
+        ('{"5\\" 1e5": "12345678901234567890"}', '{"5\\u0022 1e5": "12345678901234567890"}'),
+        ('["\\\\", 1e22, "1e5"]', '["\\u005c", 10000000000000000000000, "1e5"]'),
+        ('{"a": "0123456789.0123456789.0", "b": -0}', '{"a": "0123456789.0123456789.0", "b": 0}'),
     ],
 )
 def test_spellings_of_one_json_value_become_one(spellings: tuple[str, ...]):
@@ -49,6 +54,15 @@ def test_spellings_of_one_json_value_become_one(spellings: tuple[str, ...]):
 )
 def test_different_json_values_stay_different(one: str, other: str):
     assert canonical_json(one.encode()) != canonical_json(other.encode())
+
+
+@pytest.mark.parametrize("text", ["", "a", "\t\n\r\b\f\v", "\\", "\\\\t\\", "\\t\t\\\\n", "\\N"])
+def test_escaped_text_is_read_again(text: str):
+    escaped = text.encode().replace(b"\\", rb"\\")
+    for character in "tnrbfv":
+        plain = f"\\{character}".encode().decode("unicode_escape").encode()
+        escaped = escaped.replace(plain, f"\\{character}".encode())
+    assert unescaped(escaped) == text.encode()
 
 
 def test_floats_and_addresses_have_one_spelling():
