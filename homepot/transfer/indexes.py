@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 
+from homepot.transfer.databases import connected
+from homepot.transfer.progress import ProgressBar
 from homepot.transfer.tables import Table
+from homepot.transfer.targets import INDEXING_LOCK
+from homepot.transfer.writing import prepare_for_writing
 
 # Below, nobody would notice.
 POSTPONED_FROM_ROWS = 10_000
@@ -79,3 +86,41 @@ def make_postponed(connection: Any, postponed: Sequence[Postponed]) -> Iterator[
             if not cursor.fetchall():
                 cursor.execute(each.statement)
             yield each
+
+
+@contextmanager
+def making(
+    connection: Any, postponed: Sequence[Postponed], progress: ProgressBar
+) -> Iterator[None]:
+    """Make `postponed` before this block on SQLite, and during it on PostgreSQL.
+
+    A session of its own does that there, while rows are read for their digests on ours.
+    """
+    if connection.vendor == "sqlite":
+        for each in make_postponed(connection, postponed):
+            progress.add(1, each.name)
+        progress.finish()
+        yield
+        return
+    is_given_up = Event()
+
+    def make() -> None:
+        with connected(connection.settings_dict) as own:
+            prepare_for_writing(own)
+            with own.cursor() as cursor:
+                # Known to who looks at the database after we were killed.
+                cursor.execute("SELECT pg_advisory_lock(%s)", [INDEXING_LOCK])
+            for each in make_postponed(own, postponed):
+                progress.add(1, each.name, is_shown=False)
+                if is_given_up.is_set():
+                    return
+
+    with ThreadPoolExecutor(1) as executor:
+        made = executor.submit(make)
+        try:
+            yield
+        except BaseException:
+            is_given_up.set()
+            raise
+        made.result()
+    progress.finish(seconds=progress.seconds)

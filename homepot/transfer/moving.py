@@ -12,7 +12,7 @@ from django.db import transaction
 from homepot.transfer import notes, targets
 from homepot.transfer.copying import copy_tables
 from homepot.transfer.digest import table_digests
-from homepot.transfer.indexes import POSTPONED_FROM_ROWS, make_postponed, postpone
+from homepot.transfer.indexes import POSTPONED_FROM_ROWS, make_postponed, making, postpone
 from homepot.transfer.plans import Plan, check_readable, row_counts
 from homepot.transfer.progress import ProgressBar
 from homepot.transfer.proof import TableProof, compare, faults_of
@@ -59,11 +59,9 @@ def carry_out(plan: Plan, source: Any, target: Any, output: TextIO) -> Outcome:
     copying.finish()
     postponed = notes.read_postponed(target)
     indexing = ProgressBar("Indexing", len(postponed), output, "indexes")
-    for each in make_postponed(target, postponed):
-        indexing.add(1, each.name)
-    indexing.finish()
-    proving = ProgressBar("Proving", plan.rows, output)
-    proofs = compare(digests, table_digests(target, plan.tables, on_rows=proving.add))
+    with making(target, postponed, indexing):
+        proving = ProgressBar("Proving", plan.rows, output)
+        proofs = compare(digests, table_digests(target, plan.tables, on_rows=proving.add))
     faults = faults_of(source, target, plan.tables)
     if triggers_of(target) != triggers:
         faults.append("the triggers of the target are not those it had before")

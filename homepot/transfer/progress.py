@@ -25,17 +25,23 @@ class ProgressBar:
         self._began = self._shown = time.monotonic()
         self.seconds = 0.0
 
-    def add(self, units: int, where: object) -> None:
-        """Note that so many more are done, those of `where` at the moment."""
+    def add(self, units: int, where: object, *, is_shown: bool = True) -> None:
+        """Note that so many more are done, those of `where` at the moment.
+
+        What another bar goes on beside is not shown.
+        """
         self.done += units
         now = time.monotonic()
         self.seconds = now - self._began
-        if now - self._shown >= (TERMINAL_SECONDS if self._is_terminal else LOG_SECONDS):
+        if is_shown and now - self._shown >= (
+            TERMINAL_SECONDS if self._is_terminal else LOG_SECONDS
+        ):
             self._shown = now
             self._write(self._state(str(where)))
 
-    def finish(self) -> None:
-        self.seconds = time.monotonic() - self._began
+    def finish(self, *, seconds: float | None = None) -> None:
+        """Say how long it took, `seconds` where it ended before now."""
+        self.seconds = time.monotonic() - self._began if seconds is None else seconds
         self._write(
             f"{self.name}: {self.done:,} {self.units} in {self.seconds:.1f} s "
             f"({self._rate():,.0f} {self.units}/s)"

@@ -18,6 +18,7 @@ from homepot.transfer.triggers import triggers_lifted
 FILLED_BY_MIGRATE = {"contenttypes.ContentType", "auth.Permission"}
 # "homepot", for PostgreSQL's locks that have numbers for names.
 LOCK = 0x686F6D65706F74
+INDEXING_LOCK = LOCK + 1
 _SQLITE_LOCK_WAIT_MS = 2000
 # What the same rows need in the other engine, with its log, is never more than this.
 SPACE_FACTOR = 2
@@ -40,7 +41,11 @@ def take(connection: Any) -> None:
             except OperationalError:
                 is_free = False
         else:
-            cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
+            # What a copy that was killed had begun to index, the server goes on with for a while.
+            cursor.execute(
+                "SELECT pg_try_advisory_lock(%s) AND pg_try_advisory_xact_lock(%s)",
+                [LOCK, INDEXING_LOCK],
+            )
             (is_free,) = cursor.fetchone()
     if not is_free:
         raise TransferError(
