@@ -5,7 +5,11 @@ COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --
 	--no-emit-index-url --custom-compile-command "make requirements"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow lint check screenshots configuration requirements environment
+.PHONY: help run test test-slow bench bench-quick lint check screenshots configuration \
+	requirements environment
+
+# For benchmarks, such as OPTIONS="--only check-in --json before.json"; see their --help.
+OPTIONS :=
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -19,6 +23,12 @@ test: environment ## Test on SQLite and on PostgreSQL, side by side
 test-slow: environment ## The tests that take long, on both databases
 	$(PYTHON) -m pytest --database sqlite -m slow
 	$(PYTHON) -m pytest --database postgresql -m slow
+
+bench: environment ## Measure every path beside a bare Django, on a fleet of 20,000 devices
+	$(PYTHON) -m benchmarks $(OPTIONS)
+
+bench-quick: environment ## The same on a small fleet, in under 3 minutes
+	$(PYTHON) -m benchmarks --quick $(OPTIONS)
 
 lint: environment ## Check style and types
 	$(PYTHON) -m ruff format --check .

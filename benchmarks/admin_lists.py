@@ -40,9 +40,11 @@ def main() -> None:
     parser.add_argument("--database", choices=("postgresql", "sqlite"), default="postgresql")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--measure", choices=("ours", "stock"), help=argparse.SUPPRESS)
+    parser.add_argument("--username", default=USERNAME, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
-        print(json.dumps(measure(is_stock=arguments.measure == "stock")))
+        is_stock = arguments.measure == "stock"
+        print(json.dumps(measure(arguments.username, is_stock=is_stock)))
         return
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -61,24 +63,32 @@ def main() -> None:
 
 
 def compare(rows: int, database: str) -> None:
-    found: dict[str, dict[str, list[float]]] = {"ours": {}, "stock": {}}
-    for _ in range(TURNS):
-        for whose, by_path in found.items():
+    print(f"{database}, {rows:,} checks and audit rows, {DEVICES:,} devices")
+    for path, (ours, stock) in times_of(os.environ["DATABASE__URL"], USERNAME, TURNS).items():
+        own, other = statistics.median(ours), statistics.median(stock)
+        print(
+            f"{path:30} ours {1000 * own:6.1f} ms, stock {1000 * other:6.1f} ms, "
+            f"ratio {own / other:.2f}"
+        )
+
+
+def times_of(
+    database_url: str, username: str, turns: int
+) -> dict[str, tuple[list[float], list[float]]]:
+    """The times of our pages and of stock ones, in seconds, by path; `username` is an admin's."""
+    found: dict[str, tuple[list[float], list[float]]] = {path: ([], []) for path in PATHS}
+    for _ in range(turns):
+        for number, whose in enumerate(("ours", "stock")):
+            command = [*(sys.executable, "-m", "benchmarks.admin_lists"), "--measure", whose]
             ran = subprocess.run(
-                [sys.executable, "-m", "benchmarks.admin_lists", "--measure", whose],
+                [*command, "--username", username],
                 check=True,
-                capture_output=True,
-                text=True,
+                env=os.environ | {"DATABASE__URL": database_url},
+                stdout=subprocess.PIPE,
             )
             for path, times in json.loads(ran.stdout).items():
-                by_path.setdefault(path, []).extend(times)
-    print(f"{database}, {rows:,} checks and audit rows, {DEVICES:,} devices")
-    for path in PATHS:
-        ours, stock = (statistics.median(found[whose][path]) for whose in ("ours", "stock"))
-        print(
-            f"{path:30} ours {1000 * ours:6.1f} ms, stock {1000 * stock:6.1f} ms, "
-            f"ratio {ours / stock:.2f}"
-        )
+                found[path][number].extend(times)
+    return found
 
 
 def fill(rows: int) -> None:
@@ -146,7 +156,7 @@ def fill(rows: int) -> None:
     connection.close()
 
 
-def measure(*, is_stock: bool) -> dict[str, list[float]]:
+def measure(username: str, *, is_stock: bool) -> dict[str, list[float]]:
     import django
     from django.conf import settings
 
@@ -164,7 +174,7 @@ def measure(*, is_stock: bool) -> dict[str, list[float]]:
     from accounts.models import User
 
     browser = Client()
-    browser.force_login(User.objects.get(username=USERNAME))
+    browser.force_login(User.objects.get(username=username))
     taken: dict[str, list[float]] = {}
     for path in PATHS:
         for number in range(WARM_UP + PAGES_A_TURN):

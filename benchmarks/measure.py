@@ -1,18 +1,34 @@
-"""Driving a scenario and the bare view by turns, so that a busy machine slows both."""
+"""Driving a scenario, the bare view and peers by turns: a busy machine slows all of them."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
-import psutil
-
-from benchmarks import wrk
 from benchmarks.fleet import Fleet
+from benchmarks.loads import Driver, Load
+from benchmarks.peers import Peer
+from benchmarks.requests import Request, write_requests
 from benchmarks.scenarios import Scenario
-from benchmarks.servers import Server, cpu_seconds
+from benchmarks.servers import Server
 
-BARE_SCRIPT = ""
+BARE = [Request("GET", "/")]
+WARM_UP_SECONDS = 1
+
+
+@dataclass(frozen=True)
+class PeerResult:
+    """`ratio` is our rate over the peer's."""
+
+    name: str
+    rate: float
+    p50_ms: float
+    p99_ms: float
+    refused: int
+    unanswered: int
+    ratio: float
 
 
 @dataclass(frozen=True)
@@ -34,6 +50,7 @@ class Result:
     rate_budget: float | None
     cpu_budget: float | None
     beside: str
+    peers: Sequence[PeerResult] = ()
 
     @property
     def is_met(self) -> bool | None:
@@ -49,17 +66,20 @@ class Result:
 
 
 @dataclass
-class _Sum:
+class Turns:
+    """What came of all turns of one server with one scenario."""
+
     requests: int = 0
     seconds: float = 0
     server_seconds: float = 0
     database_seconds: float = 0
+    # Of the slowest turn.
     p50_ms: float = 0
     p99_ms: float = 0
     refused: int = 0
     unanswered: int = 0
 
-    def add(self, load: wrk.Load, server_seconds: float, database_seconds: float) -> None:
+    def add(self, load: Load, server_seconds: float = 0, database_seconds: float = 0) -> None:
         self.requests += load.requests
         self.seconds += load.seconds
         self.server_seconds += server_seconds
@@ -79,23 +99,36 @@ class _Sum:
 
 @dataclass(frozen=True)
 class Bench:
-    """What measures: two servers, the database of the first, and how hard."""
+    """What measures: two servers, the database of the first, and how hard.
+
+    `folder` is for files with requests; `database_seconds` tells the CPU that PostgreSQL has used.
+    """
 
     product: Server
     bare: Server
-    database: psutil.Process
+    database_seconds: Callable[[], float]
     fleet: Fleet
+    driver: Driver
+    folder: Path
     seconds: float
     rounds: int
     connections: int
+    peers: Sequence[Peer] = field(default=())
 
     def measure(self, scenario: Scenario, earlier: dict[str, Result]) -> Result:
         """`earlier` holds the results so far, by scenario, for those that stand beside another."""
-        script = scenario.script(self.fleet)
-        ours, bare = _Sum(), _Sum()
+        ours, bare = Turns(), Turns()
+        peers = [peer for peer in self.peers if scenario.name in peer.requests]
+        theirs = [Turns() for _ in peers]
+        file = self._write(self.product.url, scenario.requests(self.fleet))
+        bare_file = self._write(self.bare.url, BARE)
+        peer_files = [self._write(peer.url, peer.requests[scenario.name]) for peer in peers]
+        self._send(self.product.url, file, WARM_UP_SECONDS)
         for _ in range(self.rounds):
-            self._drive(self.bare, BARE_SCRIPT, bare, self.seconds / 2)
-            self._drive(self.product, script, ours, self.seconds)
+            self._turn(self.bare, bare_file, bare, self.seconds / 2)
+            self._turn(self.product, file, ours, self.seconds)
+            for peer, peer_file, turns in zip(peers, peer_files, theirs, strict=True):
+                turns.add(self._send(peer.url, peer_file, self.seconds))
         standard = earlier[scenario.beside].rate if scenario.beside else bare.rate
         server_us = ours.each_us(ours.server_seconds)
         bare_us = bare.each_us(bare.server_seconds)
@@ -115,17 +148,33 @@ class Bench:
             rate_budget=scenario.rate,
             cpu_budget=scenario.cpu,
             beside=scenario.beside or "bare",
+            peers=[
+                PeerResult(
+                    peer.name,
+                    turns.rate,
+                    turns.p50_ms,
+                    turns.p99_ms,
+                    turns.refused,
+                    turns.unanswered,
+                    ours.rate / turns.rate,
+                )
+                for peer, turns in zip(peers, theirs, strict=True)
+            ],
         )
 
-    def warm_up(self, scenario: Scenario) -> None:
-        script = scenario.script(self.fleet)
-        wrk.drive(self.product.url, script, seconds=1, connections=self.connections)
+    def _write(self, url: str, requests: list[Request]) -> Path:
+        file = self.folder / f"{url.rpartition(':')[2]}.requests"
+        write_requests(file, url, requests)
+        return file
 
-    def _drive(self, server: Server, script: str, total: _Sum, seconds: float) -> None:
-        server_before, database_before = server.cpu_seconds(), cpu_seconds(self.database)
-        load = wrk.drive(server.url, script, seconds=seconds, connections=self.connections)
-        total.add(
+    def _send(self, url: str, file: Path, seconds: float) -> Load:
+        return self.driver(url, file, seconds=seconds, connections=self.connections)
+
+    def _turn(self, server: Server, file: Path, turns: Turns, seconds: float) -> None:
+        server_before, database_before = server.cpu_seconds(), self.database_seconds()
+        load = self._send(server.url, file, seconds)
+        turns.add(
             load,
             server.cpu_seconds() - server_before,
-            cpu_seconds(self.database) - database_before,
+            self.database_seconds() - database_before,
         )
