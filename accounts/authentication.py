@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import QueryDict
 from django.utils import timezone
 from knox.crypto import hash_token
@@ -15,8 +15,23 @@ from rest_framework.request import Request
 from accounts import services
 from accounts.keys import digest_of
 from accounts.models import User
+from homepot.compiled import Asked, Question
 
 API_KEY_HEADER = "X-API-Key"
+USER_COLUMNS = [column.attname for column in User._meta.concrete_fields]
+TOKEN_COLUMNS = [column.attname for column in AuthToken._meta.concrete_fields]
+
+
+def _holder_of_key(asked: Asked) -> QuerySet:
+    is_in_time = Q(api_key_expires_at=None) | Q(api_key_expires_at__gt=asked.now)
+    users = User.objects.filter(is_in_time, api_key=asked["digest"], is_active=True)
+    return users.order_by().values_list(*USER_COLUMNS)
+
+
+def _token_and_user(asked: Asked) -> QuerySet:
+    tokens = AuthToken.objects.filter(digest=asked["digest"], expiry__gt=asked.now)
+    columns = [*TOKEN_COLUMNS, *(f"user__{name}" for name in USER_COLUMNS)]
+    return tokens.filter(user__is_active=True).order_by().values_list(*columns)
 
 
 class SessionAuthentication(authentication.SessionAuthentication):
@@ -40,16 +55,15 @@ class TokenAuthentication(authentication.BaseAuthentication):
         scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != self.scheme.lower():
             return None
-        token = (
-            AuthToken.objects.select_related("user")
-            .filter(digest=hash_token(credentials.strip()))
-            .filter(expiry__gt=timezone.now(), user__is_active=True)
-            .first()
-        )
-        if token is None:
+        digest = hash_token(credentials.strip())
+        rows = Question(Asked(None, timezone.now(), {"digest": digest}), _token_and_user).rows()
+        if not rows:
             raise exceptions.AuthenticationFailed(
                 "The token is unknown, expired or revoked; sign in again."
             )
+        [row] = rows
+        token = AuthToken.from_db("default", TOKEN_COLUMNS, row[: len(TOKEN_COLUMNS)])
+        token.user = User.from_db("default", USER_COLUMNS, row[len(TOKEN_COLUMNS) :])
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:
@@ -67,13 +81,10 @@ class ApiKeyAuthentication(authentication.BaseAuthentication):
         if key is None:
             return None
         now = timezone.now()
-        user = (
-            User.objects.filter(api_key=digest_of(key), is_active=True)
-            .filter(Q(api_key_expires_at=None) | Q(api_key_expires_at__gt=now))
-            .first()
-        )
-        if user is None:
+        rows = Question(Asked(None, now, {"digest": digest_of(key)}), _holder_of_key).rows()
+        if not rows:
             raise exceptions.AuthenticationFailed("The API key is unknown, expired or revoked.")
+        user = User.from_db("default", USER_COLUMNS, rows[0])
         services.note_api_key_use(user, now)
         return user, None
 

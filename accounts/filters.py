@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import django_filters
+from django import forms
 from django.db.models import Q, QuerySet
 
 from accounts.enums import Role, SiteAccess
-from accounts.models import User
+from accounts.models import User, canonical
 from homepot.filters import BooleanFilter, SearchFilter
+
+
+class _UsernameFormField(forms.CharField):
+    def to_python(self, value: Any) -> str:
+        return canonical(super().to_python(value) or "")
+
+
+class UsernameFilter(django_filters.CharFilter):
+    """A username in whatever spelling."""
+
+    field_class = _UsernameFormField
 
 
 class UserFilter(django_filters.FilterSet):

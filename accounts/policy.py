@@ -6,7 +6,8 @@ Which rows somebody may do it to is the other half: `accounts/scope.py`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
@@ -74,6 +75,29 @@ def may(user: Any, action: Action) -> bool:
 def is_scoped(user: Any) -> bool:
     """Whether `user` sees selected sites only; admins always see all."""
     return user.site_access == SiteAccess.SELECTED and user.role != Role.ADMIN
+
+
+@dataclass(frozen=True)
+class Standing:
+    """All that is looked at in a user to decide the above; but for `pk`, not who it is."""
+
+    is_authenticated: bool
+    is_device: bool
+    is_active: bool
+    must_change_password: bool
+    role: str
+    site_access: str
+    pk: Any = None
+
+    @classmethod
+    def of(cls, user: Any) -> Self:
+        if not user.is_authenticated:
+            return cls(False, False, False, False, Role.NONE, SiteAccess.ALL)
+        if getattr(user, "is_device", False):
+            return cls(True, True, True, False, Role.NONE, SiteAccess.ALL)
+        return cls(
+            True, False, user.is_active, user.must_change_password, user.role, user.site_access
+        )
 
 
 # What the admin's permissions, "devices.change_device", take; the rest takes ADMINISTER.

@@ -22,5 +22,5 @@ def in_scope(rows: Rows, user: Any, site: str, action: policy.Action = policy.Ac
         return rows.none()
     if not user.is_authenticated or not policy.is_scoped(user):
         return rows
-    own_sites = SiteMembership.objects.filter(user=user).values("site")
+    own_sites = SiteMembership.objects.filter(user=user.pk).values("site")
     return rows.filter(**{f"{site}__in": own_sites})

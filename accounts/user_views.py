@@ -17,6 +17,7 @@ from accounts.filters import UserFilter
 from accounts.models import SiteMembership, User
 from accounts.policy import Action
 from accounts.user_serializers import RoleSerializer, UserSerializer
+from homepot.compiled import Asked
 from homepot.viewsets import ResourceViewSet
 
 
@@ -31,16 +32,17 @@ class UserViewSet(ResourceViewSet):
     access = dict.fromkeys(("GET", "POST", "PUT", "PATCH", "DELETE"), Action.ADMINISTER)
     queryset = User.objects.none()  # tells the schema the model
 
-    def get_queryset(self) -> QuerySet:
-        return User.objects.visible_to(self.request.user)
+    @classmethod
+    def rows(cls, asked: Asked) -> QuerySet:
+        return User.objects.visible_to(asked.user)
 
-    def page_of(self, queryset: QuerySet) -> dict[str, Any]:
-        page = super().page_of(queryset)
+    def page_of(self) -> dict[str, Any]:
+        page = super().page_of()
         fill_site_ids(page["users"])
         return page
 
-    def row_of(self, queryset: QuerySet) -> dict[str, Any]:
-        row = super().row_of(queryset)
+    def row_of(self, **columns: Any) -> dict[str, Any]:
+        row = super().row_of(**columns)
         fill_site_ids([row])
         return row
 
@@ -71,7 +73,7 @@ class UserViewSet(ResourceViewSet):
         user = self.get_object()
         services.change_role(user=user, role=self.checked(data)["role"], actor=self.actor)
         self.serializer_class = UserSerializer
-        return Response(self.row_of(self.get_queryset().filter(pk=user.pk)))
+        return Response(self.row_of(pk=user.pk))
 
 
 def fill_site_ids(users: list[dict[str, Any]]) -> None:

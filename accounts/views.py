@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import authenticate, logout, update_session_auth_hash
 from django.db import transaction
+from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from knox.models import AuthToken
 from knox.settings import knox_settings
@@ -32,6 +33,7 @@ from accounts.serializers import (
 )
 from accounts.throttles import RouteThrottle
 from accounts.user_views import fill_site_ids
+from homepot.compiled import Asked
 from homepot.viewsets import StrictViewSet
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -136,6 +138,10 @@ class OwnAccountView(_ForOneself):
     serializer_class = OwnAccountSerializer
     access = {"GET": Action.USE_ACCOUNT, "PATCH": Action.CHANGE_ACCOUNT}
 
+    @classmethod
+    def rows(cls, asked: Asked) -> QuerySet:
+        return User.objects.visible_to(asked.user)
+
     @extend_schema(operation_id="auth_me")
     def retrieve(self, request: Request) -> Response:
         return Response(self._row())
@@ -147,7 +153,7 @@ class OwnAccountView(_ForOneself):
         return Response(self._row())
 
     def _row(self) -> dict[str, Any]:
-        row = self.row_of(User.objects.filter(pk=self.actor.pk))
+        row = self.row_of(pk=self.actor.pk)
         fill_site_ids([row])
         return row
 

@@ -27,6 +27,7 @@ from audit.serializers import (
     StatisticsSerializer,
 )
 from audit.statistics import count_rows
+from homepot.compiled import Asked
 from homepot.viewsets import StrictViewSet
 
 STATISTICS_PERIOD = timedelta(days=30)
@@ -41,8 +42,9 @@ class AuditLogViewSet(StrictViewSet):
     access = READ
     queryset = AuditLog.objects.none()  # tells the schema the model
 
-    def get_queryset(self) -> AuditLogQuerySet:
-        return AuditLog.objects.visible_to(self.request.user)
+    @classmethod
+    def rows(cls, asked: Asked) -> AuditLogQuerySet:
+        return AuditLog.objects.visible_to(asked.user)
 
     def known_parameters(self) -> set[str]:
         match self.action:
@@ -57,7 +59,7 @@ class AuditLogViewSet(StrictViewSet):
         return super().perform_content_negotiation(request, force or self.action == "export")
 
     def list(self, request: Request) -> Response:
-        return Response(self.page_of(self.get_queryset()))
+        return Response(self.page_of())
 
     @extend_schema(parameters=[PeriodSerializer], responses=StatisticsSerializer, filters=False)
     def statistics(self, request: Request) -> Response:
@@ -68,7 +70,7 @@ class AuditLogViewSet(StrictViewSet):
         since = period.validated_data.get("since", until - STATISTICS_PERIOD)
         if since > until:
             raise ValidationError({"since": ["This lies after `until`."]})
-        return Response(count_rows(self.get_queryset(), since=since, until=until))
+        return Response(count_rows(self.rows(self.asked()), since=since, until=until))
 
     @extend_schema(responses=EventTypesSerializer, filters=False)
     def event_types(self, request: Request) -> Response:

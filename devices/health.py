@@ -6,26 +6,25 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, FilteredRelation, Q
+from django.db.models import Count, FilteredRelation, Q, QuerySet
 from django.http import Http404
 
 from devices.enums import DeviceStatus
 from devices.pace import current_status
 from devices.querysets import DeviceQuerySet
-from sites.querysets import SiteQuerySet
+from homepot.compiled import Asked, Question
+from sites.models import Site
 
 
-def site_health(sites: SiteQuerySet, site_id: str, now: datetime) -> dict[str, Any]:
-    """The health of the site `site_id` among `sites` at `now`: counts and its devices by name.
-
-    Retired devices do not count. Raises Http404.
-    """
-    rows = list(
-        sites.filter(site_id=site_id)
+def _site_and_devices(asked: Asked) -> QuerySet:
+    return (
+        Site.objects.active()
+        .visible_to(asked.user)
+        .filter(site_id=asked["site_id"])
         .annotate(
             # A left join, so that a site without devices still answers one row.
             at_site=FilteredRelation("devices", condition=Q(devices__is_active=True)),
-            **current_status(now, "at_site__"),
+            **current_status(asked.now, "at_site__"),
         )
         .order_by("at_site__name", "at_site__id")
         .values_list(
@@ -39,6 +38,14 @@ def site_health(sites: SiteQuerySet, site_id: str, now: datetime) -> dict[str, A
             "current_since",
         )
     )
+
+
+def site_health(asked: Asked) -> dict[str, Any]:
+    """The health of the active site `site_id` as asked: counts and its devices by name.
+
+    Retired devices do not count. Raises Http404.
+    """
+    rows = Question(asked, _site_and_devices).rows()
     if not rows:
         raise Http404
     last_updated = rows[0][0]
@@ -59,7 +66,7 @@ def site_health(sites: SiteQuerySet, site_id: str, now: datetime) -> dict[str, A
         )
     counts = Counter(device["status"] for device in devices)
     return {
-        "site_id": site_id,
+        "site_id": asked["site_id"],
         **_summary(counts),
         "devices": devices,
         "last_updated": last_updated,

@@ -29,9 +29,7 @@ class SiteHealthViewSet(StrictViewSet):
     queryset = Site.objects.none()
 
     def retrieve(self, request: Request, site_id: str) -> Response:
-        return Response(
-            site_health(Site.objects.active().visible_to(request.user), site_id, timezone.now())
-        )
+        return Response(site_health(self.asked()))
 
 
 class DeviceHealthViewSet(StrictViewSet):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
-from datetime import datetime, timedelta
+from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db.models.expressions import Combinable
 
 from devices.status import PATIENCE, status_expressions
+from homepot.compiled import derived
 
 # At most this many check-ins a second are asked for, whatever the size of the fleet.
 CHECK_INS_PER_SECOND = 300
@@ -39,11 +41,15 @@ class Pace:
 pace = Pace()
 
 
-def current_status(now: datetime, device: str = "") -> dict[str, Combinable]:
-    """`status_expressions` with the settings and the pace of this process."""
+def current_status(now: Any, device: str = "") -> dict[str, Combinable]:
+    """`status_expressions` with the settings and the pace of this process.
+
+    `now` is a time, or the placeholder of one.
+    """
     return status_expressions(
         now=now,
-        interval=pace.interval,
-        bad_checks_for_error=settings.BAD_CHECKS_FOR_ERROR,
+        away_before=derived(now, lambda now: now - pace.interval),
+        heard_after=derived(now, lambda now: now - pace.patience(pace.interval)),
+        bad_checks_for_error=derived(now, lambda now: settings.BAD_CHECKS_FOR_ERROR),
         device=device,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Self
 
 from django.db import models
@@ -16,7 +15,7 @@ class DeviceQuerySet(models.QuerySet):
         """Devices that have not been retired."""
         return self.filter(is_active=True)
 
-    def with_status(self, now: datetime) -> Self:
+    def with_status(self, now: Any) -> Self:
         """Annotate `current_status`, `current_reason` and `current_since` as of `now`."""
         return self.annotate(**current_status(now))
 

@@ -119,37 +119,40 @@ class UTCText(Func):
         )
 
 
-def _absence(now: datetime, interval: timedelta) -> QuerySet[ServicePulse]:
-    return ServicePulse.objects.filter(Q(grace_until__gt=now) | Q(beat_at__lt=now - interval))
+def _absence(now: Any, away_before: Any) -> QuerySet[ServicePulse]:
+    return ServicePulse.objects.filter(Q(grace_until__gt=now) | Q(beat_at__lt=away_before))
 
 
 def service_was_away(now: datetime, interval: timedelta) -> Exists:
     """Whether devices still deserve time to come back, because the service itself was away."""
-    return Exists(_absence(now, interval))
+    return Exists(_absence(now, now - interval))
 
 
 def is_service_away(now: datetime, interval: timedelta) -> bool:
     """`service_was_away`, asked in one statement of its own."""
-    return _absence(now, interval).exists()
+    return _absence(now, now - interval).exists()
 
 
 def status_expressions(
-    *, now: datetime, interval: timedelta, bad_checks_for_error: int, device: str = ""
+    *, now: Any, away_before: Any, heard_after: Any, bad_checks_for_error: Any, device: str = ""
 ) -> dict[str, Combinable]:
     """`current_status`, `current_reason` and `current_since` as of `now`, in SQL.
 
     What is stored, but for devices whose time has come: silent ones are offline and ended
-    maintenance is over, swept or not. `device` is the path to the device, such as "device__".
+    maintenance is over, swept or not. The service is away that last beat before `away_before`;
+    a device is heard that was seen after `heard_after`. `device` is the path to the device, such
+    as "device__".
     """
 
     def column(name: str, lookup: str = "") -> str:
         return f"{device}{name}{lookup}"
 
-    is_due = Q(**{column("status_due_at", "__lte"): now}) & ~service_was_away(now, interval)
+    was_away = Exists(_absence(now, away_before))
+    is_due = Q(**{column("status_due_at", "__lte"): now}) & ~was_away
     is_unseen = Q(**{column("last_seen"): None})
     # Then it was maintenance that ended, and not patience.
     was_maintained = Q(**{column("status"): DeviceStatus.MAINTENANCE})
-    is_heard = was_maintained & Q(**{column("last_seen", "__gt"): now - PATIENCE * interval})
+    is_heard = was_maintained & Q(**{column("last_seen", "__gt"): heard_after})
     is_failing = is_heard & Q(**{column("bad_checks", "__gte"): bad_checks_for_error})
     silent_text = Concat(
         Value("No check-in since "),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.shortcuts import get_object_or_404
-from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.decorators import action
@@ -35,6 +34,7 @@ from devices.serializers import (
     StatusChangeSerializer,
     TransferSerializer,
 )
+from homepot.compiled import Asked
 from homepot.rows import pk_of
 from homepot.viewsets import ResourceViewSet, StrictViewSet
 from sites.models import Site
@@ -59,8 +59,9 @@ class DeviceViewSet(ResourceViewSet):
     }
     queryset = Device.objects.none()  # tells the schema the model
 
-    def get_queryset(self) -> DeviceQuerySet:
-        return Device.objects.active().visible_to(self.request.user).with_status(timezone.now())
+    @classmethod
+    def rows(cls, asked: Asked) -> DeviceQuerySet:
+        return Device.objects.active().visible_to(asked.user).with_status(asked.now)
 
     @extend_schema(responses={201: RegisteredDeviceSerializer})
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -142,11 +143,11 @@ class DeviceViewSet(ResourceViewSet):
 
     def shown(self, device: Device) -> Response:
         self.serializer_class = DeviceSerializer
-        return Response(self._row_by_pk(device.pk))
+        return Response(self.row_of(pk=device.pk))
 
     def registered(self, device: Device, key: str, status_code: int) -> Response:
         self.serializer_class = DeviceSerializer
-        return Response({**self._row_by_pk(device.pk), "api_key": key}, status=status_code)
+        return Response({**self.row_of(pk=device.pk), "api_key": key}, status=status_code)
 
 
 class AtSiteViewSet(StrictViewSet):
@@ -168,13 +169,14 @@ class SiteDeviceViewSet(AtSiteViewSet):
     orderings = DeviceViewSet.orderings
     queryset = Device.objects.none()
 
-    def get_queryset(self) -> DeviceQuerySet:
-        return Device.objects.active().visible_to(self.request.user).with_status(timezone.now())
+    @classmethod
+    def rows(cls, asked: Asked) -> DeviceQuerySet:
+        site = pk_of(Site.objects.filter(site_id=asked["site_id"]))
+        devices = Device.objects.active().visible_to(asked.user).filter(site=site)
+        return devices.with_status(asked.now)
 
     def list(self, request: Request, site_id: str) -> Response:
-        page = self.page_of(
-            self.get_queryset().filter(site=pk_of(Site.objects.filter(site_id=site_id)))
-        )
+        page = self.page_of()
         if not page["devices"]:  # a device shows that its site exists
             self.site(site_id)
         return Response(page)
@@ -183,7 +185,7 @@ class SiteDeviceViewSet(AtSiteViewSet):
         data = self.body(request)
         site = self.site(site_id)
         device, key = services.register_device(site=site, actor=self.actor, **self.checked(data))
-        row = self.row_of(self.get_queryset().filter(pk=device.pk))
+        row = self.row_of(pk=device.pk)
         return Response({**row, "api_key": key}, status=status.HTTP_201_CREATED)
 
 
@@ -215,13 +217,14 @@ class DeviceHistoryViewSet(StrictViewSet):
     ordering = "-at"
     orderings = {"at": "at"}
 
-    def get_queryset(self) -> Any:
-        model: Any = super().get_queryset().model
-        return model.objects.visible_to(self.request.user)
+    @classmethod
+    def rows(cls, asked: Asked) -> Any:
+        device = pk_of(Device.objects.filter(device_id=asked["device_id"]))
+        model: Any = cls.queryset.model
+        return model.objects.visible_to(asked.user).filter(device=device)
 
     def list(self, request: Request, device_id: str) -> Response:
-        device = pk_of(Device.objects.filter(device_id=device_id))
-        page = self.page_of(self.get_queryset().filter(device=device))
+        page = self.page_of()
         if not page[self.resource_name]:  # a row shows that its device exists
             self.device(device_id)
         return Response(page)
@@ -247,7 +250,7 @@ class HealthCheckViewSet(DeviceHistoryViewSet):
         data = self.body(request)
         device = self.device(device_id)
         check = services.record_health_check(device=device, report=Report(**self.checked(data)))
-        row = self.row_of(self.get_queryset().filter(pk=check.pk))
+        row = self.row_of(pk=check.pk)
         return Response(row, status=status.HTTP_201_CREATED)
 
 

@@ -7,9 +7,14 @@ from typing import Any
 
 import django_filters
 from django import forms
+from django.db.models import QuerySet
+from django_filters.constants import EMPTY_VALUES
+from django_filters.utils import translate_validation
 from rest_framework.exceptions import ValidationError
 from rest_framework.fields import BooleanField, Field
+from rest_framework.request import Request
 
+from homepot.compiled import Asked, Question
 from homepot.fields import UTCDateTimeField
 
 # SQLite gives up on longer patterns, and no name is longer.
@@ -61,3 +66,29 @@ class SearchFilter(django_filters.CharFilter):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"max_length": MAX_SEARCH_LENGTH} | kwargs)
+
+
+def filtered(question: Question, filterset_class: Any, request: Request) -> Question:
+    """`question` with the filters that the query names; raises ValidationError by field."""
+    known = filterset_class.base_filters
+    if not any(name in known for name in request.query_params):
+        return question
+    form = filterset_class(request.query_params, request=request).form
+    if not form.is_valid():
+        raise translate_validation(form.errors)
+    given = {name: value for name, value in form.cleaned_data.items() if value not in EMPTY_VALUES}
+    return question.refined(
+        _filter,
+        filterset_class,
+        *given,
+        values={f"?{name}": value for name, value in given.items()},
+        # A method may make any SQL of a value.
+        is_kept=not any(known[name].method for name in given),
+    )
+
+
+def _filter(asked: Asked, rows: QuerySet, filterset_class: Any, *names: str) -> QuerySet:
+    filters = filterset_class(queryset=rows).filters
+    for name in names:
+        rows = filters[name].filter(rows, asked[f"?{name}"])
+    return rows

@@ -21,6 +21,7 @@ from rest_framework.fields import BooleanField
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 
+from homepot.compiled import Asked, Question
 from homepot.fields import UTCDateTimeField
 from homepot.rows import RowShape
 
@@ -85,6 +86,23 @@ def page_of(rows: list[Any], limit: int, cursor: Cursor | None) -> tuple[list[An
     return rows, cursor is not None, has_more
 
 
+def _select_page(
+    asked: Asked,
+    rows: QuerySet,
+    shape: RowShape,
+    column: str,
+    is_descending: bool,
+    is_reverse: bool | None,
+    limit: int,
+) -> QuerySet:
+    """`rows` as `page_of` wants them; without a cursor, `is_reverse` is None."""
+    cursor = None
+    if is_reverse is not None:
+        cursor = Cursor("", asked["cursor"], asked["cursor_pk"], is_reverse)
+    ordered = rows_from(rows, column, is_descending, cursor)
+    return shape.select(ordered, column, "pk")[: limit + 1]
+
+
 class KeysetPagination(BasePagination):
     """`limit`, `cursor`, `ordering` and `count` of one list.
 
@@ -99,20 +117,33 @@ class KeysetPagination(BasePagination):
         self.orderings = orderings
         self.default_ordering = default_ordering
 
-    def page(self, queryset: QuerySet, request: Request, shape: RowShape) -> dict[str, Any]:
-        """The answer's body: the rows keyed by the resource, `next`, `previous`, maybe `count`."""
+    def page(
+        self, question: Question, model: type[models.Model], request: Request, shape: RowShape
+    ) -> dict[str, Any]:
+        """The answer's body: the rows keyed by the resource, `next`, `previous`, maybe `count`.
+
+        `question` is for all rows of the list, which are of `model`.
+        """
         query = request.query_params
         limit = self._limit(query.get("limit"))
         wants_count = self._wants_count(query.get("count"))
         name, is_descending = self._ordering(query.get("ordering"))
-        column_name = self.orderings[name]
-        column = field_of(queryset.model, column_name)
+        column = self.orderings[name]
         order = f"{self.resource_name} {'-' if is_descending else ''}{name}"
-        cursor = Cursor.decode(query["cursor"], order, column) if "cursor" in query else None
+        cursor = None
+        if "cursor" in query:
+            cursor = Cursor.decode(query["cursor"], order, field_of(model, column))
 
-        ordered = rows_from(queryset, column_name, is_descending, cursor)
-        selected = shape.select(ordered, column_name, "pk")[: limit + 1]
-        rows, before, after = page_of(list(selected), limit, cursor)
+        of_page = question.refined(
+            _select_page,
+            shape,
+            column,
+            is_descending,
+            cursor and cursor.is_reverse,
+            limit,
+            values={"cursor": cursor.value, "cursor_pk": cursor.pk} if cursor else None,
+        )
+        rows, before, after = page_of(of_page.rows(), limit, cursor)
         body: dict[str, Any] = {
             self.resource_name: shape.as_dicts(rows),
             "next": None,
@@ -123,7 +154,7 @@ class KeysetPagination(BasePagination):
         if before and rows:
             body["previous"] = self._link(request, order, rows[0], is_reverse=True)
         if wants_count:
-            body["count"] = queryset.order_by().count()
+            body["count"] = question.queryset().order_by().count()
         return body
 
     def _limit(self, text: str | None) -> int:

@@ -16,6 +16,8 @@ from typing import Any
 from django.db import models
 from rest_framework import serializers
 
+from homepot.compiled import Asked, Question
+
 # Their values come from the database as orjson takes them.
 PASSED_THROUGH = (
     serializers.BooleanField,
@@ -29,7 +31,7 @@ PASSED_THROUGH = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RowShape:
     """Names in the answer, where each comes from, and what converts those that need it."""
 
@@ -40,6 +42,11 @@ class RowShape:
     def select(self, queryset: models.QuerySet, *further: str) -> models.QuerySet:
         """`queryset` as tuples of the sources, followed by the `further` columns."""
         return queryset.values_list(*self.sources, *further)
+
+    def first_of(self, question: Question) -> dict[str, Any] | None:
+        """The first row of `question` as a JSON object; None when there is none."""
+        rows = self.as_dicts(question.refined(_select_first, self).rows())
+        return rows[0] if rows else None
 
     def as_dicts(self, rows: Iterable[Sequence[Any]]) -> list[dict[str, Any]]:
         """Rows of `select` as JSON objects; the further columns are dropped."""
@@ -53,6 +60,10 @@ class RowShape:
                     values[index] = convert(values[index])
             answers.append(dict(zip(self.names, values, strict=False)))
         return answers
+
+
+def _select_first(asked: Asked, rows: models.QuerySet, shape: RowShape) -> models.QuerySet:
+    return shape.select(rows.order_by())[:1]
 
 
 @cache

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.http import Http404, QueryDict
+from django.utils import timezone
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework import status
 from rest_framework.exceptions import ValidationError
@@ -15,6 +16,8 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from homepot import pagination
+from homepot.compiled import Asked, Question
+from homepot.filters import filtered
 from homepot.identifiers import IDENTIFIER_PATTERN
 from homepot.parsers import refuse_missing_length
 from homepot.rows import RowShape, row_shape
@@ -30,6 +33,8 @@ class StrictViewSet(GenericViewSet):
     lookup_value_regex = IDENTIFIER_PATTERN
     filter_backends = [DjangoFilterBackend]
     filterset_class: Any = None
+    # Of the rows that it shows, whichever these are: names their model.
+    queryset: Any
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
@@ -56,16 +61,33 @@ class StrictViewSet(GenericViewSet):
         # What REST framework makes of an empty body that was labelled as a form.
         return {} if isinstance(data, QueryDict) else data
 
-    def page_of(self, queryset: QuerySet) -> dict[str, Any]:
-        """One page of `queryset`, filtered and ordered as the request says."""
-        return self.paginator.page(self.filter_queryset(queryset), self.request, self.shape)
+    @classmethod
+    def rows(cls, asked: Asked) -> QuerySet:
+        """All rows that the view shows, of which the caller may know; see homepot/compiled.py."""
+        raise NotImplementedError
 
-    def row_of(self, queryset: QuerySet) -> dict[str, Any]:
-        """The single row of `queryset` as JSON; raises Http404 when there is none."""
-        rows = self.shape.as_dicts(self.shape.select(queryset.order_by())[:1])
-        if not rows:
+    def get_queryset(self) -> QuerySet:
+        return self.rows(self.asked())
+
+    def asked(self, **values: Any) -> Asked:
+        """Who asks, now, and the values of the path, among which `values` are."""
+        return Asked(self.request.user, timezone.now(), {**self.kwargs, **values})
+
+    def page_of(self) -> dict[str, Any]:
+        """One page of `rows`, filtered and ordered as the request says."""
+        question = Question(self.asked(), self.rows)
+        if self.filterset_class:
+            question = filtered(question, self.filterset_class, self.request)
+        model = self.queryset.model
+        return self.paginator.page(question, model, self.request, self.shape)
+
+    def row_of(self, **columns: Any) -> dict[str, Any]:
+        """The one of `rows` that has these columns, as JSON; raises Http404 without one."""
+        question = Question(self.asked(**columns), self.rows).refined(_with, *columns)
+        row = self.shape.first_of(question)
+        if row is None:
             raise Http404
-        return rows[0]
+        return row
 
     def checked(self, data: Any, *, instance: Any = None, partial: bool = False) -> dict[str, Any]:
         """`data` as the serializer understands it; raises ValidationError by field."""
@@ -101,19 +123,19 @@ class StrictViewSet(GenericViewSet):
 class ResourceViewSet(StrictViewSet):
     """List, create, read, change and retire one kind of thing.
 
-    A subclass names its queryset, its serializer and the services behind `perform_create`,
+    A subclass names its rows, its serializer and the services behind `perform_create`,
     `perform_update` and `perform_destroy`, of which the first two return the changed object.
     """
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return Response(self.page_of(self.get_queryset()))
+        return Response(self.page_of())
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return Response(self.row_of(self._addressed()))
+        return Response(self.row_of(**{self.lookup_field: kwargs[self.lookup_field]}))
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         created = self.perform_create(self.checked(self.body(request)))
-        return Response(self._row_by_pk(created.pk), status=status.HTTP_201_CREATED)
+        return Response(self.row_of(pk=created.pk), status=status.HTTP_201_CREATED)
 
     def update(
         self, request: Request, *args: Any, partial: bool = False, **kwargs: Any
@@ -121,7 +143,7 @@ class ResourceViewSet(StrictViewSet):
         data = self.body(request)
         instance = self.get_object()
         self.perform_update(instance, self.checked(data, instance=instance, partial=partial))
-        return Response(self._row_by_pk(instance.pk))
+        return Response(self.row_of(pk=instance.pk))
 
     def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return self.update(request, *args, partial=True, **kwargs)
@@ -140,13 +162,12 @@ class ResourceViewSet(StrictViewSet):
         raise NotImplementedError
 
     def get_object(self) -> Any:
-        instance = self._addressed().first()
+        address = {self.lookup_field: self.kwargs[self.lookup_field]}
+        instance = self.get_queryset().filter(**address).first()
         if instance is None:
             raise Http404
         return instance
 
-    def _addressed(self) -> QuerySet:
-        return self.get_queryset().filter(**{self.lookup_field: self.kwargs[self.lookup_field]})
 
-    def _row_by_pk(self, pk: int) -> dict[str, Any]:
-        return self.row_of(self.get_queryset().filter(pk=pk))
+def _with(asked: Asked, rows: QuerySet, *columns: str) -> QuerySet:
+    return rows.filter(**{column: asked[column] for column in columns})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import django_filters
 from django.db.models import QuerySet
 
+from accounts.filters import UsernameFilter
 from homepot.filters import TimeFilter
 from jobs.enums import ExecutionStatus, JobAction, JobPriority, JobStatus
 from jobs.models import Job, JobExecution
@@ -17,7 +18,7 @@ class SiteJobFilter(django_filters.FilterSet):
         choices=[(priority.label, priority.label) for priority in JobPriority],
         method="filter_priority",
     )
-    created_by = django_filters.CharFilter(field_name="created_by__username")
+    created_by = UsernameFilter(field_name="created_by__username")
     since = TimeFilter(field_name="created_at", lookup_expr="gte")
     until = TimeFilter(field_name="created_at", lookup_expr="lt")
 

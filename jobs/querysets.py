@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Self
 
 from django.apps import apps
@@ -27,7 +26,7 @@ class JobQuerySet(models.QuerySet):
             return self.none()
         if not policy.is_scoped(user):
             return self
-        own_sites = SiteMembership.objects.filter(user=user).values("site")
+        own_sites = SiteMembership.objects.filter(user=user.pk).values("site")
         executions = apps.get_model("jobs", "JobExecution").objects.visible_to(user)
         # Asked for each job of a page, not for all executions there ever were.
         own_work = executions.order_by().filter(job=OuterRef("pk"))
@@ -43,7 +42,7 @@ class JobExecutionQuerySet(models.QuerySet):
         """Those that have not ended."""
         return self.filter(due_at__isnull=False)
 
-    def with_status(self, now: datetime) -> Self:
+    def with_status(self, now: Any) -> Self:
         """Annotate `current_status` as of `now`: what time has ended has ended, swept or not."""
         return self.annotate(
             current_status=Case(

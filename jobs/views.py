@@ -15,6 +15,7 @@ from rest_framework.response import Response
 
 from accounts.policy import READ, READ_AND_OPERATE
 from devices.models import Device
+from homepot.compiled import Asked
 from homepot.idempotency import HEADER, answer_once
 from homepot.rows import pk_of
 from homepot.viewsets import ResourceViewSet, StrictViewSet
@@ -53,8 +54,9 @@ class JobViewSet(ResourceViewSet):
     queryset = Job.objects.none()
     new_job_serializer: Any = NewJobSerializer
 
-    def get_queryset(self) -> JobQuerySet:
-        return Job.objects.visible_to(self.request.user)
+    @classmethod
+    def rows(cls, asked: Asked) -> JobQuerySet:
+        return Job.objects.visible_to(asked.user)
 
     def get_serializer_class(self) -> Any:
         return ListedJobSerializer if self.action == "list" else JobSerializer
@@ -71,7 +73,7 @@ class JobViewSet(ResourceViewSet):
         """End what no device has yet, and ask the others to stop."""
         self.body(request)
         job = services.cancel_job(job=self.get_object(), actor=self.actor)
-        return Response(self._row_by_pk(job.pk))
+        return Response(self.row_of(pk=job.pk))
 
     @extend_schema(parameters=[IDEMPOTENCY_KEY], request=None, responses={201: JobSerializer})
     @action(detail=True, methods=["post"])
@@ -81,7 +83,7 @@ class JobViewSet(ResourceViewSet):
 
         def retry() -> tuple[int, dict[str, Any]]:
             job = services.retry_job(job=self.get_object(), actor=self.actor)
-            return 201, self._row_by_pk(job.pk)
+            return 201, self.row_of(pk=job.pk)
 
         return answer_once(request, data, retry)
 
@@ -99,7 +101,7 @@ class JobViewSet(ResourceViewSet):
             )
             serializer.is_valid(raise_exception=True)
             job = services.create_job(actor=self.actor, **serializer.validated_data)
-            return 201, self._row_by_pk(job.pk)
+            return 201, self.row_of(pk=job.pk)
 
         return answer_once(request, data, create)
 
@@ -110,10 +112,13 @@ class SiteJobViewSet(JobViewSet):
     filterset_class = SiteJobFilter
     new_job_serializer = SiteJobSerializer
 
+    @classmethod
+    def rows(cls, asked: Asked) -> JobQuerySet:
+        site = pk_of(Site.objects.filter(site_id=asked["site_id"]))
+        return super().rows(asked).filter(site=site)
+
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        page = self.page_of(
-            self.get_queryset().filter(site=pk_of(Site.objects.filter(site_id=kwargs["site_id"])))
-        )
+        page = self.page_of()
         if not page["jobs"]:  # a job shows that its site exists
             self.site()
         return Response(page)
@@ -138,16 +143,21 @@ class ExecutionViewSet(StrictViewSet):
     filterset_class = ExecutionFilter
     queryset = JobExecution.objects.none()
 
-    def get_queryset(self) -> QuerySet:
-        return JobExecution.objects.visible_to(self.request.user).with_status(timezone.now())
+    @classmethod
+    def rows(cls, asked: Asked) -> QuerySet:
+        return JobExecution.objects.visible_to(asked.user).with_status(asked.now)
 
 
 class JobExecutionViewSet(ExecutionViewSet):
     """What became of a job at each of its devices."""
 
+    @classmethod
+    def rows(cls, asked: Asked) -> QuerySet:
+        job = pk_of(Job.objects.filter(job_id=asked["job_id"]))
+        return super().rows(asked).filter(job=job)
+
     def list(self, request: Request, job_id: str) -> Response:
-        job = pk_of(Job.objects.filter(job_id=job_id))
-        page = self.page_of(self.get_queryset().filter(job=job))
+        page = self.page_of()
         if not page["executions"]:  # an execution shows that its job exists
             get_object_or_404(Job.objects.visible_to(request.user), job_id=job_id)
         return Response(page)
@@ -156,9 +166,13 @@ class JobExecutionViewSet(ExecutionViewSet):
 class DeviceExecutionViewSet(ExecutionViewSet):
     """What one device was told to do."""
 
+    @classmethod
+    def rows(cls, asked: Asked) -> QuerySet:
+        device = pk_of(Device.objects.filter(device_id=asked["device_id"]))
+        return super().rows(asked).filter(device=device)
+
     def list(self, request: Request, device_id: str) -> Response:
-        device = pk_of(Device.objects.filter(device_id=device_id))
-        page = self.page_of(self.get_queryset().filter(device=device))
+        page = self.page_of()
         if not page["executions"]:  # an execution shows that its device exists
             get_object_or_404(Device.objects.active().visible_to(request.user), device_id=device_id)
         return Response(page)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from accounts.policy import READ_AND_OPERATE, READ_SITES, Action
+from homepot.compiled import Asked
 from homepot.viewsets import ResourceViewSet
 from sites import services
 from sites.filters import SiteFilter
@@ -24,8 +25,9 @@ class SiteViewSet(ResourceViewSet):
     access = {**READ_AND_OPERATE, **READ_SITES, "POST": Action.CREATE_SITES}
     queryset = Site.objects.none()  # tells the schema the model
 
-    def get_queryset(self) -> SiteQuerySet:
-        return Site.objects.active().visible_to(self.request.user)
+    @classmethod
+    def rows(cls, asked: Asked) -> SiteQuerySet:
+        return Site.objects.active().visible_to(asked.user)
 
     def perform_create(self, fields: dict[str, Any]) -> Site:
         return services.create_site(actor=self.actor, **fields)

@@ -1,0 +1,217 @@
+"""Querysets that are made into SQL once, and sent again with other values.
+
+Django takes far longer to build a queryset and to make SQL of it than PostgreSQL takes to
+answer. Here both happen for the first question of its kind alone:
+
+    def device_named(asked: Asked) -> QuerySet:
+        return Device.objects.visible_to(asked.user).filter(name=asked["name"]).values_list("pk")
+
+    rows = Question(Asked(user, now, {"name": "Till 1"}), device_named).rows()
+
+The function is shown placeholders where the request has its values, so it cannot keep any. What
+else makes other SQL is given to it as further arguments, which with the standing of the user
+tell one kind from another.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from operator import attrgetter
+from typing import Any, Self
+
+import orjson
+from django.conf import settings
+from django.core.exceptions import EmptyResultSet
+from django.db import connection, models
+from django.db.models import QuerySet
+from django.db.models.expressions import Expression
+from psycopg import sql
+
+from accounts.policy import Standing
+from homepot.statements import fetch_rows
+
+# Callers choose limits and filters, and with them the number of kinds.
+MAX_KINDS = 1000
+
+Find = Callable[["Asked"], Any]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one request has of its own: who asks, when, and values by name."""
+
+    user: Any
+    now: Any
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+    def as_placeholders(self, standing: Standing | None) -> Asked:
+        """The same without any value, by somebody of that `standing`."""
+        return Asked(
+            user=standing and replace(standing, pk=Placeholder(attrgetter("user.pk"))),
+            now=Placeholder(attrgetter("now")),
+            values={name: Placeholder(_value_named(name)) for name in self.values},
+        )
+
+
+class Placeholder(Expression):
+    """Stands in a queryset for a value that each request has of its own; `find` finds it."""
+
+    def __init__(self, find: Find) -> None:
+        super().__init__()
+        self.find = find
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        return "%s", [self]
+
+
+def derived(value: Any, how: Callable[[Any], Any]) -> Any:
+    """What `how` makes of `value`; of a placeholder, one that is filled with that."""
+    if isinstance(value, Placeholder):
+        find = value.find
+        return Placeholder(lambda asked: how(find(asked)))
+    return how(value)
+
+
+@dataclass(frozen=True)
+class Question:
+    """The queryset `build(asked, *kind)`; `build` may look at nothing else that changes."""
+
+    asked: Asked
+    build: Callable[..., QuerySet]
+    kind: tuple[Hashable, ...] = ()
+    # Not where a value is looked at, and not only compared, while the queryset is built.
+    is_kept: bool = True
+
+    def queryset(self) -> QuerySet:
+        return self.build(self.asked, *self.kind)
+
+    def refined(
+        self,
+        by: Callable[..., QuerySet],
+        *kind: Hashable,
+        values: Mapping[str, Any] | None = None,
+        is_kept: bool = True,
+    ) -> Question:
+        """The question for `by(asked, queryset, *kind)`, and asked with further `values`."""
+        return Question(
+            replace(self.asked, values={**self.asked.values, **(values or {})}),
+            _refined,
+            (self.build, self.kind, by, kind),
+            self.is_kept and is_kept,
+        )
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """What the queryset, which must be one of `values_list`, gives; JSON as it is stored."""
+        if not self.is_kept:
+            return list(self.queryset())
+        user = self.asked.user
+        standing = None if user is None else Standing.of(user)
+        key = (self.build, self.kind, standing, settings.API_ANONYMOUS_READ)
+        try:
+            compiled = _compiled[key]
+        except KeyError:
+            if len(_compiled) >= MAX_KINDS:
+                _compiled.clear()
+            queryset = self.build(self.asked.as_placeholders(standing), *self.kind)
+            compiled = _compiled[key] = _Compiled.from_queryset(queryset)
+        return compiled.rows(self.asked) if compiled else []
+
+
+def _refined(
+    asked: Asked,
+    build: Callable[..., QuerySet],
+    kind: tuple[Hashable, ...],
+    by: Callable[..., QuerySet],
+    further: tuple[Hashable, ...],
+) -> QuerySet:
+    return by(asked, build(asked, *kind), *further)
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    """SQL, what finds each of its values, and what converts the columns that need it."""
+
+    sql: str
+    values: tuple[Find, ...]
+    converters: tuple[tuple[int, Callable[[Any], Any]], ...]
+
+    @classmethod
+    def from_queryset(cls, queryset: QuerySet) -> Self | None:
+        """None when no row can be an answer, whatever the values."""
+        compiler = queryset.query.get_compiler(connection=connection)
+        try:
+            text, found = compiler.as_sql()
+        except EmptyResultSet:
+            return None
+        values: list[Find] = []
+        unplaced = iter(found)
+
+        def place(match: re.Match[str]) -> str:
+            if match[0] == "%%":
+                return "%%"
+            value = next(unplaced)
+            if isinstance(value, Placeholder):
+                values.append(value.find)
+            elif isinstance(value, datetime):  # SQLite's are text by now
+                raise TypeError(f"{value!r} in {text} belongs to one request")
+            elif connection.vendor == "postgresql":
+                # The plan for all values, which saves planning, can then use partial indexes.
+                return sql.quote(value).replace("%", "%%")
+            else:
+                values.append(lambda asked: value)
+            return "%s"
+
+        text = re.sub("%[%s]", place, text)
+        return cls(text, tuple(values), tuple(_converters(compiler)))
+
+    def rows(self, asked: Asked) -> list[tuple[Any, ...]]:
+        values = [find(asked) for find in self.values]
+        if connection.vendor == "sqlite":
+            adapt = connection.ops.adapt_datetimefield_value
+            values = [adapt(value) if isinstance(value, datetime) else value for value in values]
+        rows = fetch_rows(self.sql, values)
+        if not self.converters:
+            return rows
+        converted = []
+        for row in rows:
+            columns = list(row)
+            for index, convert in self.converters:
+                columns[index] = convert(columns[index])
+            converted.append(tuple(columns))
+        return converted
+
+
+_compiled: dict[tuple[Hashable, ...], _Compiled | None] = {}
+
+
+def _value_named(name: str) -> Find:
+    return lambda asked: asked.values[name]
+
+
+def _converters(compiler: Any) -> Iterator[tuple[int, Callable[[Any], Any]]]:
+    selected = [column for column, *_ in compiler.select[: compiler.col_count]]
+    for index, (steps, expression) in compiler.get_converters(selected).items():
+        if isinstance(expression.output_field, models.JSONField):
+            yield index, _json_as_is
+        else:
+            yield index, _in_turn(steps, expression)
+
+
+def _json_as_is(text: str | None) -> orjson.Fragment | None:
+    """To read JSON and to write it again takes longer than all else about a row."""
+    return None if text is None else orjson.Fragment(text)
+
+
+def _in_turn(steps: list[Callable[..., Any]], expression: Any) -> Callable[[Any], Any]:
+    def convert(value: Any) -> Any:
+        for step in steps:
+            value = step(value, expression, connection)
+        return value
+
+    return convert
