@@ -90,7 +90,7 @@ def test_job_for_the_worst_site(down: Device, open_page: Open, server: str) -> N
         page.get_by_role("button", name="Preview").click()
         for device in Device.objects.filter(site=down.site):
             expect(page.get_by_text(device.device_id)).to_be_visible()
-        page.get_by_role("button", name="Order for 5 devices").click()
+        page.get_by_role("button", name="Create job for 5 devices").click()
         progress = page.get_by_role("region", name="Progress")
         expect(progress).to_contain_text("0 of 5 ended")
 
