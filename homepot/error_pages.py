@@ -8,6 +8,7 @@ import orjson
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template import loader
 from django.views import defaults
 
 from homepot.errors import (
@@ -65,5 +66,7 @@ def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def handler500(request: HttpRequest) -> Any:
     if not _is_api(request):
-        return defaults.server_error(request)
+        # Without what asks who is signed in: that may be what failed.
+        page = loader.get_template("500.html").render({"request": request})
+        return HttpResponse(page, status=500)
     return _api_problem(500, "Something went wrong on our side.", "server_error")

@@ -14,9 +14,15 @@ MAX_TEXT_LENGTH = 10_000
 FORMULA = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
 
 
+# Characters that turn around the text after them, in whatever sentence it stands.
+DIRECTIONS = re.compile("[\u202a-\u202e\u2066-\u2069]")
+
+
 def validate_name(name: str) -> None:
     """Raise ValidationError for control characters; any script and emoji are welcome."""
-    if any(unicodedata.category(character) == "Cc" for character in name):
+    if DIRECTIONS.search(name) or any(
+        unicodedata.category(character) == "Cc" for character in name
+    ):
         raise ValidationError("A name cannot hold control characters.", code="control_character")
 
 

@@ -18,6 +18,8 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 from django.utils.timezone import localtime
 
+from homepot.text import DIRECTIONS
+
 NOTHING = SafeString("-")
 # The names that pages use for colours; grey is what has no name.
 COLOURS = frozenset({"success", "warning", "danger", "info", "primary"})
@@ -28,6 +30,8 @@ def json_text(value: Any) -> SafeString:
     if value in (None, {}, []):
         return NOTHING
     text = json.dumps(value, indent=2, ensure_ascii=False, cls=DjangoJSONEncoder)
+    # They would turn around the rest of their line; JSON has another way to write them.
+    text = DIRECTIONS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     return format_html('<pre class="homepot-json" tabindex="0">{}</pre>', text)
 
 

@@ -63,42 +63,56 @@ def start_chromium() -> Iterator[Browser]:
 
 
 class Watch:
-    """Notes in `complaints` what no page of ours may do, or makes the browser say.
+    """Notes what no page of ours may do, or makes the browser say.
 
-    That is: ask another host than `base`, be refused or miss a part of itself, write to the
-    console, break a rule of its content security policy, raise an error, open a dialog.
+    That is: ask another host than `base`, miss a part of itself, write to the console, break a
+    rule of its content security policy, raise an error, open a dialog. With which status a page
+    itself answers is for the test to say.
     """
 
     def __init__(self, context: BrowserContext, base: str) -> None:
         self.base = base
-        self.complaints: list[str] = []
-        # Pages that are meant to answer with an error, by their path.
-        self.refused: set[str] = set()
+        self._complaints: list[str] = []
+        # What the console says of answers with an error, by their address.
+        self._said: list[tuple[str, str]] = []
+        self._refused_pages: set[str] = set()
         context.on("request", self._look_at_request)
         context.on("response", self._look_at_response)
         context.on("console", self._look_at_message)
-        context.on("weberror", lambda error: self.complaints.append(f"Raised: {error.error}"))
+        context.on("weberror", lambda error: self._complaints.append(f"Raised: {error.error}"))
         context.on("dialog", self._look_at_dialog)
+
+    @property
+    def complaints(self) -> list[str]:
+        said = [text for url, text in self._said if url not in self._refused_pages]
+        return self._complaints + said
 
     def _look_at_request(self, request: Request) -> None:
         if not request.url.startswith((f"{self.base}/", "data:", "blob:")):
-            self.complaints.append(f"Asked outside: {request.url}")
+            self._complaints.append(f"Asked outside: {request.url}")
 
     def _look_at_response(self, response: Response) -> None:
-        if response.status >= 400 and not self._is_meant(response.url):
-            self.complaints.append(f"Answered {response.status}: {response.url}")
+        if response.status < 400:
+            return
+        if response.request.is_navigation_request():
+            self._refused_pages.add(response.url)
+        else:
+            self._complaints.append(f"Answered {response.status}: {response.url}")
 
     def _look_at_message(self, message: ConsoleMessage) -> None:
-        is_status = message.text.startswith("Failed to load resource")
-        if not (is_status and self._is_meant(message.location.get("url", ""))):
-            self.complaints.append(f"Said on {message.page and message.page.url}: {message.text}")
+        # Hints for developers, such as what a password manager would like to know.
+        if message.type == "verbose":
+            return
+        where = message.page.url if message.page else ""
+        told = f"Said on {where}: {message.text}"
+        if message.text.startswith("Failed to load resource"):
+            self._said.append((message.location["url"], told))
+        else:
+            self._complaints.append(told)
 
     def _look_at_dialog(self, dialog: Dialog) -> None:
-        self.complaints.append(f"Opened a dialog: {dialog.message}")
+        self._complaints.append(f"Opened a dialog: {dialog.message}")
         dialog.dismiss()
-
-    def _is_meant(self, url: str) -> bool:
-        return url.removeprefix(self.base) in self.refused
 
 
 def open_context(browser: Browser, base: str, **options: Any) -> tuple[BrowserContext, Watch]:

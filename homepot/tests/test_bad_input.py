@@ -360,6 +360,7 @@ FIELDS = [
     *refused_field(SITES, "site_id", "x" * 51),
     *refused_field(SITES, "name", *NOT_TEXT, "", " ", "\t\n", "x" * 101, "🥐" * 101),
     *refused_field(SITES, "name", "a\nb", "a\x07b", "a\x7fb", "a\x85b", "a\x1b[31mb"),
+    *refused_field(SITES, "name", "A\u202eB", "A\u2066B"),
     *refused_field(SITES, "description", None, [], "x" * 10_001),
     *refused_field(SITES, "location", None, {}, "x" * 201),
     *refused_field(
@@ -780,7 +781,7 @@ GOOD_TEXTS = (
         "מאפייה",
         "👩‍👩‍👧‍👦",
         "e\u0301",
-        "A\u202eB",
+        "A\u200fB",
         "x" * 100,
         "🥐" * 100,
     ),

@@ -26,9 +26,9 @@ def make_job(**fields: Any) -> Job:
 
 def order_job(*devices: Device, **fields: Any) -> Job:
     """A job for `devices` as the system itself makes it: a ping unless `action` is given."""
-    defaults = {"action": JobAction.PING, "priority": JobPriority.NORMAL}
+    defaults = {"action": JobAction.PING, "priority": JobPriority.NORMAL, "actor": None}
     target = Target(device_ids=[device.device_id for device in devices])
-    return services.create_job(target=target, actor=None, **defaults | fields)
+    return services.create_job(target=target, **defaults | fields)
 
 
 def execution_of(job: Job, device: Device | None = None) -> JobExecution:

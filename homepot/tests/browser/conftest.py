@@ -40,7 +40,8 @@ def chromium() -> Iterator[Browser]:
 def server(chromium: Browser, django_db_setup: None) -> Iterator[str]:
     """The address of a server that lasts for all tests here: http://127.0.0.1:41234."""
     port = processes.free_port()
-    with processes.serve(port, "--workers", "1"):
+    # Nobody reads what it says; more than a pipe holds would stop it.
+    with processes.serve(port, "--workers", "1", LOGGING__LEVEL="ERROR"):
         yield f"http://{processes.HOST}:{port}"
 
 
