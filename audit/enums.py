@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from django.db import models
 
+from homepot.enums import Vocabulary
 
-class AuditEvent(models.TextChoices):
+
+class AuditEvent(Vocabulary):
     """Everything the audit log can tell, as `<thing>_<past participle>`."""
 
     USER_CREATED = "user_created"
@@ -15,12 +17,12 @@ class AuditEvent(models.TextChoices):
     USER_SITES_CHANGED = "user_sites_changed"
     USER_SIGNED_IN = "user_signed_in"
     USER_SIGNED_OUT = "user_signed_out"
-    SIGN_IN_REFUSED = "sign_in_refused"
+    SIGN_IN_REFUSED = "sign_in_refused", "Sign-in refused"
     ACCOUNT_LOCKED = "account_locked"
     ACCOUNT_UNLOCKED = "account_unlocked"
     PASSWORD_CHANGED = "password_changed"
-    API_KEY_CREATED = "api_key_created", "API Key Created"
-    API_KEY_REVOKED = "api_key_revoked", "API Key Revoked"
+    API_KEY_CREATED = "api_key_created", "API key created"
+    API_KEY_REVOKED = "api_key_revoked", "API key revoked"
     PERMISSION_REFUSED = "permission_refused"
 
     SITE_CREATED = "site_created"
@@ -31,7 +33,7 @@ class AuditEvent(models.TextChoices):
 
     DEVICE_CREATED = "device_created"
     DEVICE_ENROLLED = "device_enrolled"
-    DEVICE_RE_ENROLLED = "device_re_enrolled"
+    DEVICE_RE_ENROLLED = "device_re_enrolled", "Device re-enrolled"
     DEVICE_UPDATED = "device_updated"
     DEVICE_SUSPENDED = "device_suspended"
     DEVICE_RESUMED = "device_resumed"

@@ -55,6 +55,8 @@ class AuditLog(models.Model):
 
     class Meta:
         db_table = "audit_logs"
+        verbose_name = "audit log entry"
+        verbose_name_plural = "audit log"
         ordering = ["-created_at", "-id"]
         constraints = [
             models.CheckConstraint(

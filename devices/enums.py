@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from django.db import models
 
+from homepot.enums import Vocabulary
 
-class DeviceType(models.TextChoices):
-    POS_TERMINAL = "pos_terminal", "POS Terminal"
-    IOT_SENSOR = "iot_sensor", "IoT Sensor"
+
+class DeviceType(Vocabulary):
+    POS_TERMINAL = "pos_terminal", "POS terminal"
+    IOT_SENSOR = "iot_sensor", "IoT sensor"
     INDUSTRIAL_CONTROLLER = "industrial_controller"
     GATEWAY = "gateway"
     KIOSK = "kiosk"
@@ -39,7 +41,7 @@ class EventKind(models.TextChoices):
     CONFIG = "config"
 
 
-class Permission(models.TextChoices):
+class Permission(Vocabulary):
     """What a device can allow us."""
 
     ROOT_ACCESS = "root_access"

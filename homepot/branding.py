@@ -95,7 +95,13 @@ UNFOLD: dict[str, Any] = {
                     page("Device events", "notifications", "devices.deviceevent"),
                 ],
             },
-            {"title": "Work", "items": [page("Jobs", "assignment", "jobs.job")]},
+            {
+                "title": "Work",
+                "items": [
+                    page("Jobs", "assignment", "jobs.job"),
+                    page("Executions", "checklist", "jobs.jobexecution"),
+                ],
+            },
             {
                 "title": "People",
                 "items": [
@@ -104,7 +110,7 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
-                "title": "Record",
+                "title": "System",
                 "items": [
                     page("Audit log", "history", "audit.auditlog"),
                     {"title": "API", "icon": "api", "link": reverse_lazy("docs")},

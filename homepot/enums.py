@@ -5,6 +5,17 @@ from __future__ import annotations
 from django.db import models
 
 
+class Vocabulary(models.TextChoices):
+    """Words with labels in sentence case: "device_key_created" is "Device key created"."""
+
+    @property
+    def label(self) -> str:
+        label = str(self._label_)
+        # Django's own, made of the name, has every word begin with a capital.
+        is_made = label == self.name.replace("_", " ").title()
+        return label.capitalize() if is_made else label
+
+
 class ImportState(models.TextChoices):
     READING = "reading"
     # Its preview can be looked at; nothing is changed yet.

@@ -5,17 +5,18 @@ from __future__ import annotations
 from django.db import models
 
 from devices.enums import Permission
+from homepot.enums import Vocabulary
 
 
-class JobAction(models.TextChoices):
+class JobAction(Vocabulary):
     PING = "ping"
     STATUS_REQUEST = "status_request"
     HEALTH_CHECK = "health_check"
     RESTART = "restart"
-    RESTART_POS_APP = "restart_pos_app", "Restart POS App"
+    RESTART_POS_APP = "restart_pos_app", "Restart POS app"
     SHUTDOWN = "shutdown"
-    UPDATE_CONFIG = "update_config"
-    UPDATE_POS_PAYMENT_CONFIG = "update_pos_payment_config", "Update POS Payment Config"
+    UPDATE_CONFIG = "update_config", "Update configuration"
+    UPDATE_POS_PAYMENT_CONFIG = "update_pos_payment_config", "Update POS payment configuration"
     UPDATE_FIRMWARE = "update_firmware"
     REQUEST_PERMISSION = "request_permission"
     # Work a device started by itself; users cannot create it.
@@ -31,21 +32,23 @@ class JobPriority(models.IntegerChoices):
     CRITICAL = 40, "critical"
 
 
-class JobStatus(models.TextChoices):
+class JobStatus(Vocabulary):
     PENDING = "pending"
     QUEUED = "queued"
     SENT = "sent"
-    ACKNOWLEDGED = "acknowledged"
+    # The device has begun; staff know that as running.
+    ACKNOWLEDGED = "acknowledged", "Running"
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
 
 
-class ExecutionStatus(models.TextChoices):
+class ExecutionStatus(Vocabulary):
     QUEUED = "queued"
     SENT = "sent"
-    ACKNOWLEDGED = "acknowledged"
+    # The device has begun; staff know that as running.
+    ACKNOWLEDGED = "acknowledged", "Running"
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -53,7 +56,7 @@ class ExecutionStatus(models.TextChoices):
     SUPERSEDED = "superseded"
 
 
-class ErrorCode(models.TextChoices):
+class ErrorCode(Vocabulary):
     """Why an execution failed or was cancelled, in our words; devices may send their own."""
 
     PERMISSION_MISSING = "permission_missing"

@@ -28,6 +28,7 @@ class FailedSignInAdmin(ReadOnlyModelAdmin):
     sortable_by = ()
     actions = ("release_selected",)  # type: ignore[assignment]
     is_audited = False
+    counted_as = ("failed sign-in", "failed sign-ins")
 
     def get_queryset(self, request: HttpRequest) -> Any:
         # Only admins get here; the table is not ours and knows no `visible_to`.

@@ -50,6 +50,7 @@ class UserAdmin(DjangoUserAdmin, CommandAdmin):  # type: ignore[misc]
         ("is_active", BooleanRadioFilter),
         ("site_access", ChoicesCheckboxFilter),
     )
+    filter_titles = {"is_active": "state"}
     search_fields = ("username", "email", "full_name")
     search_help_text = "Username, name or e-mail address"
     ordering = ("username",)

@@ -32,6 +32,7 @@ class HealthCheckAdmin(AboutDevicesAdmin):
         ("device__site", RelatedFilter),
         ("checked_at", DateRangeFilter),
     )
+    filter_titles = {"is_healthy": "result", "device__site": "site", "checked_at": "time"}
     sortable_by = ("at",)
     fieldsets = (
         (None, {"fields": ("its_device", "site", "result", "error_message")}),
@@ -40,7 +41,7 @@ class HealthCheckAdmin(AboutDevicesAdmin):
     )
     empty_means = "They come by themselves once devices check in."
 
-    @display(description="Checked at", ordering="checked_at")
+    @display(description="Time", ordering="checked_at")
     def at(self, check: HealthCheck) -> SafeString:
         return second_text(check.checked_at)
 

@@ -61,6 +61,7 @@ class DeviceAdmin(SheetAdmin, RetirableModelAdmin):
         InUseFilter,
         ("created_at", DateRangeFilter),
     )
+    filter_titles = {"device_type": "type", "lifecycle_state": "lifecycle", "created_at": "added"}
     search_fields = ("device_id", "name", "^ip_address", "^mac_address")
     search_help_text = "Id, name or address"
     sortable_by = ("terminal", "since")
@@ -69,7 +70,7 @@ class DeviceAdmin(SheetAdmin, RetirableModelAdmin):
         ("Identity", {"fields": ("device_id", "site", "name", "device_type")}),
         ("Addresses", {"fields": (("ip_address", "mac_address"),)}),
         ("Configuration", {"fields": ("config",)}),
-        ("Record", {"fields": ("simulated", ("created_at", "updated_at"))}),
+        ("Times", {"fields": ("simulated", ("created_at", "updated_at"))}),
     )
     add_fieldsets = (
         (None, {"fields": ("site", "device_id", "name", "device_type")}),

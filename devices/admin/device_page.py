@@ -231,5 +231,5 @@ sections.add(
         is_half=True,
     ),
 )
-for title, show in (("Keys", keys), ("Events", events), ("Record", record)):
+for title, show in (("Keys", keys), ("Events", events), ("Audit log", record)):
     sections.add(PAGE, Section(title, TABLE, show, sections.LAST, is_half=True))

@@ -44,6 +44,7 @@ class StatusChangeAdmin(DeviceHistoryAdmin):
         ("device__site", RelatedFilter),
         ("at", DateRangeFilter),
     )
+    filter_titles = {"new_status": "became", "device__site": "site", "at": "time"}
     fields = ("time", "its_device", "was", "became", "reason", "shown_by")
     empty_means = "They come by themselves once a device's status changes."
 
@@ -76,6 +77,7 @@ class DeviceEventAdmin(DeviceHistoryAdmin):
         ("device__site", RelatedFilter),
         ("at", DateRangeFilter),
     )
+    filter_titles = {"device__site": "site", "at": "time", "kind": "event"}
     fields = ("time", "its_device", "kind", "event_type", "severity_name", "message", "details")
     empty_means = "They are what devices tell of their own accord."
 

@@ -42,7 +42,7 @@ def test_list_takes_three_statements(staff, rows, count_statements):
     # 1. session, 2. account, 3. devices joined with their sites
     with count_statements(3):
         page = browser.get(LIST)
-    assert page.content.count(b"<strong>POS Terminal</strong>") == rows
+    assert page.content.count(b"<strong>POS terminal</strong>") == rows
 
 
 def test_list_shows_silent_devices_as_offline_before_the_sweep(staff):

@@ -256,7 +256,10 @@ def test_what_devices_and_people_write_is_shown_as_text(staff):
 def test_other_apps_add_sections_and_buttons(staff, monkeypatch):
     monkeypatch.setattr(sections, "_sections", {"devices.device": [
         Section("Work", "homepot/admin/table_section.html",
-                lambda request, device: {"rows": [(device.device_id, "done")]}),
+                lambda request, device: {
+                    "headings": ("Device", "State"),
+                    "rows": [(device.device_id, "done")],
+                }),
         Section("Left out", "nowhere.html", lambda request, device: None),
     ]})  # fmt: skip
     monkeypatch.setattr(sections, "_buttons", {"devices.device": [
@@ -265,6 +268,6 @@ def test_other_apps_add_sections_and_buttons(staff, monkeypatch):
     ]})  # fmt: skip
     device = make_device(device_id="till-1")
     page = staff(Role.VIEWER).get(device_page(device)).content.decode()
-    assert "<td>till-1</td><td>done</td>" in page
+    assert '<td data-heading="Device">till-1</td><td data-heading="State">done</td>' in page
     assert 'href="/jobs/till-1"' in page
     assert "Nothing" not in page

@@ -155,9 +155,9 @@ class CommandAdmin(ModelAdmin):
         things = self.get_queryset(request).filter(pk__in=sorted(pks)[:NAMED]).order_by("pk")
         return self.confirmation(
             request,
-            title=f"{command.title}: {self._counted(len(pks))}",
+            title=f"{command.title}: {self.counted(len(pks))}",
             question=command.means,
-            submit_text=f"{command.title}: {self._counted(len(pks))}",
+            submit_text=f"{command.title}: {self.counted(len(pks))}",
             objects=list(things),
             more=f"{len(pks) - NAMED:,}" if len(pks) > NAMED else "",
             form=form,
@@ -238,17 +238,17 @@ class CommandAdmin(ModelAdmin):
         else:
             tally = command.run_many(pks, request.user, **fields)
         if tally.done:
-            text = f"{command.done}: {self._counted(tally.done)}."
+            text = f"{command.done}: {self.counted(tally.done)}."
             self.message_user(request, text, messages.SUCCESS)
         if tally.done < tally.asked and command.run_many is not None:
-            text = f"Left as they were: {self._counted(tally.asked - tally.done)}."
+            text = f"Left as they were: {self.counted(tally.asked - tally.done)}."
             self.message_user(request, text, messages.WARNING)
         if not tally.keys:
             return None
         lines = [",".join(pair) for pair in tally.keys]
         return self.keys_page(
             request,
-            title=f"New keys of {self._counted(len(lines))}",
+            title=f"New keys of {self.counted(len(lines))}",
             means=command.key_means,
             keys="\n".join((f"{self.opts.model_name}_id,api_key", *lines)),
             is_file=True,
@@ -276,13 +276,9 @@ class CommandAdmin(ModelAdmin):
                 else:
                     tally.done += 1
         if refused > REFUSALS_TOLD:
-            text = f"Refused as well: {self._counted(refused - REFUSALS_TOLD)}."
+            text = f"Refused as well: {self.counted(refused - REFUSALS_TOLD)}."
             self.message_user(request, text, messages.ERROR)
         return tally
-
-    def _counted(self, count: int) -> str:
-        names = self.opts.verbose_name if count == 1 else self.opts.verbose_name_plural
-        return f"{count:,} {names}"
 
     def _to_page(self, thing: Any) -> HttpResponse:
         return redirect(self.page_url(thing))

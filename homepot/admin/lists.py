@@ -88,13 +88,26 @@ class ChangeList(UnfoldChangeList):
     @property
     def count_text(self) -> str:
         """How many rows there are, as far as they were counted."""
-        names = self.opts.verbose_name if self.result_count == 1 else self.opts.verbose_name_plural
+        text: str = self.model_admin.counted(self.result_count)
         match self.counted:
             case "page":
-                return f"{self.result_count:,} {names} on this page"
+                return f"{text} on this page"
             case "limit":
-                return f"more than {self.result_count:,} {names}"
-        return f"{self.result_count:,} {names}"
+                return f"more than {text}"
+        return text
+
+    @property
+    def row_names(self) -> tuple[str, str]:
+        names: tuple[str, str] = self.model_admin.row_names()
+        return names
+
+    def get_filters(self, request: HttpRequest) -> Any:
+        """Named as the columns of the list are, where these have other names than the fields."""
+        found: Any = super().get_filters(request)
+        for spec in found[0]:
+            path = getattr(spec, "field_path", None)
+            spec.title = self.model_admin.filter_titles.get(path, spec.title)
+        return found
 
     def _cursor(self, request: HttpRequest, order: str) -> Cursor | None:
         if not (text := request.GET.get(CURSOR_VAR)):

@@ -63,6 +63,10 @@ class ModelAdmin(unfold_admin.ModelAdmin, OwnTransactions):
     show_facets = admin.ShowFacets.NEVER
     # Whether the audit log tells of these rows.
     is_audited = True
+    # What filters are called where the column of a list is called otherwise than its field.
+    filter_titles: Mapping[str, str] = {}
+    # What one and several rows are called where they are counted, if not as the model is.
+    counted_as: tuple[str, str] | None = None
     # Below "No devices yet".
     empty_means = ""
     # What a field is called where its own name reads badly.
@@ -84,6 +88,21 @@ class ModelAdmin(unfold_admin.ModelAdmin, OwnTransactions):
     def history_parameters(self, obj: Any) -> Mapping[str, Any]:
         """What picks `obj`'s rows in the list of the audit log."""
         return {f"{self.opts.model_name}__id__exact": obj.pk}
+
+    def row_names(self) -> tuple[str, str]:
+        """What one row and several are called."""
+        return self.counted_as or (
+            str(self.opts.verbose_name),
+            str(self.opts.verbose_name_plural),
+        )
+
+    def counted(self, count: int) -> str:
+        one, several = self.row_names()
+        return f"{count:,} {one if count == 1 else several}"
+
+    def heading(self, thing: Any) -> tuple[str, str]:
+        """What the page of `thing` is headed by: what it is, and below it what tells it apart."""
+        return str(thing), ""
 
     def describe_rows(self, rows: list[Any]) -> None:
         """Add to the rows of a page what its columns show of other tables."""
@@ -178,6 +197,7 @@ class ModelAdmin(unfold_admin.ModelAdmin, OwnTransactions):
         if thing is not None and self.has_sections:
             page = self.opts.label_lower
             context["sections"] = list(sections.shown(page, request, thing))
+            context["heading"] = self.heading(thing)
             # Below its name, where they have room, and not in menus of the header.
             context["thing_actions"] = [
                 *sections.buttons(page, request, thing),

@@ -30,6 +30,9 @@ from unfold.utils import (
 
 register = template.Library()
 
+# What another package calls what our pages have another name for.
+SHOWN_NAMES = {"access attempts": "failed sign-ins", "job executions": "executions"}
+
 Write = Callable[[Any], Any]
 # Takes the place of a row's key in what is the same for all rows.
 ANY_KEY = "any-key"
@@ -39,6 +42,18 @@ ROW = (
     '<tr class="data-row block border border-base-200 mb-3 relative rounded-default lg:table-row '
     'lg:border-none lg:mb-0 lg:rounded-none dark:border-base-800">'
 )
+
+
+@register.filter
+def shown_name(title: Any) -> Any:
+    """What a list is called, where its table has another name."""
+    return SHOWN_NAMES.get(str(title), title)
+
+
+@register.filter
+def with_headings(row: Sequence[Any], headings: Sequence[str]) -> list[tuple[Any, str]]:
+    """The cells of a row, each with the heading of its column."""
+    return list(zip(row, headings, strict=True))
 
 
 @register.inclusion_tag("homepot/admin/result_list.html", takes_context=True)

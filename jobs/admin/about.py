@@ -107,7 +107,7 @@ def work_of_site(request: HttpRequest, site: Site) -> dict[str, Any]:
             )
             for row in newest
         ],
-        "empty": "Nothing was ordered for this site alone yet.",
+        "empty": "No job was for devices of this site yet.",
         "all": list_url("jobs_job", site__id__exact=site.pk),
     }
 

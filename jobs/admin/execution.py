@@ -56,6 +56,7 @@ class JobExecutionAdmin(AboutDevicesAdmin):
         ("device__site", RelatedFilter),
         ("created_at", DateRangeFilter),
     )
+    filter_titles = {"job__action": "action", "device__site": "site", "created_at": "created"}
     sortable_by = ("created",)
     fieldsets = (
         (None, {"fields": ("state", "why_in_full", "answer")}),

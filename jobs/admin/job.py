@@ -25,10 +25,11 @@ from homepot.admin import (
     time_text,
 )
 from jobs import services
-from jobs.admin.labels import priority_label, progress_bar, status_label
+from jobs.admin.labels import priority_label, progress_bar, segment_name, status_label
 from jobs.admin.ordering import choice_like, choice_of, order_page
 from jobs.enums import JobAction
 from jobs.models import Job
+from jobs.words import job_title
 
 
 def _cancel(job: Job, actor: User) -> None:
@@ -75,7 +76,7 @@ class JobAdmin(CommandAdmin):
         "config_version": "Configuration version",
         "ttl_seconds": "Begin within seconds",
         "timeout_seconds": "Finish within seconds",
-        "max_attempts": "Attempts at most",
+        "max_attempts": "Offers at most",
     }
     list_display = (
         "work",
@@ -95,6 +96,7 @@ class JobAdmin(CommandAdmin):
         ("device", RelatedFilter),
         ("created_at", DateRangeFilter),
     )
+    filter_titles = {"created_at": "created"}
     search_fields = ("job_id", "description")
     search_help_text = "Id or description"
     empty_means = "A job is something that devices are told to do."
@@ -126,16 +128,19 @@ class JobAdmin(CommandAdmin):
     def work(self, job: Job) -> tuple[str, str]:
         return job.get_action_display(), job.job_id
 
-    @display(description="Target", header=True)
+    def heading(self, thing: Job) -> tuple[str, str]:
+        return job_title(thing), thing.job_id
+
+    @display(description="Where", header=True)
     def target_name(self, job: Job) -> tuple[str, str]:
         if job.device:
             return job.device.name, job.device.device_id
         if job.site:
-            return job.site.name, job.segment or "all"
-        return "Several sites", ""
+            return job.site.name, segment_name(job.segment)
+        return "Several sites", segment_name(job.segment) if job.segment else ""
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        # Jobs are ordered, cancelled and retried, not changed.
+        # Jobs are created, cancelled and retried, not changed.
         return False
 
     def has_operate_permission(self, request: HttpRequest, obj: Any = None) -> bool:

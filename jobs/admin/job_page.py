@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.db.models import Count, QuerySet
@@ -20,14 +21,29 @@ from homepot.admin import (
     two_lines,
 )
 from jobs.admin.about import TABLE, told
-from jobs.admin.labels import duration_text, priority_label, progress_bar, status_label
-from jobs.enums import ExecutionStatus
+from jobs.admin.labels import (
+    duration_text,
+    priority_label,
+    progress_bar,
+    segment_name,
+    status_label,
+)
+from jobs.enums import OPEN, ExecutionStatus
 from jobs.models import Job, JobExecution
 
 PAGE = "jobs.job"
 # Of its executions; the others are a click away.
-SHOWN = 50
+SHOWN = 25
 NEWEST = 8
+# The counters of a job, and in which states executions are that they count.
+STATUSES = (
+    ("open", OPEN),
+    ("completed", (ExecutionStatus.COMPLETED,)),
+    ("failed", (ExecutionStatus.FAILED,)),
+    ("expired", (ExecutionStatus.EXPIRED,)),
+    ("cancelled", (ExecutionStatus.CANCELLED,)),
+    ("superseded", (ExecutionStatus.SUPERSEDED,)),
+)
 
 
 def progress(request: HttpRequest, job: Job) -> dict[str, Any]:
@@ -38,15 +54,25 @@ def progress(request: HttpRequest, job: Job) -> dict[str, Any]:
     elif job.cancel_requested_at:
         since = f"cancelling since {ago(job.cancel_requested_at, now)}"
     else:
-        since = f"ordered {ago(job.created_at, now)}"
+        since = f"created {ago(job.created_at, now)}"
     return {
         "label": status_label(job.status),
         "ago": since,
         "told": job.error_message,
         "bar": progress_bar(job),
+        "counts": list(_counts(job)),
         "facts": list(_facts(job)),
         "failures": _failures(job) if job.failed else (),
     }
+
+
+def _counts(job: Job) -> Iterator[tuple[str, str]]:
+    """How many of its executions are how, each a way to these."""
+    for name, statuses in STATUSES:
+        if count := getattr(job, name):
+            values = sorted(status.value for status in statuses)
+            url = list_url("jobs_jobexecution", job__id__exact=job.pk, status=values)
+            yield f"{count:,} {name}", url
 
 
 def _facts(job: Job) -> Any:
@@ -55,13 +81,14 @@ def _facts(job: Job) -> Any:
         yield "Where", page_link("devices_device", job.device.pk, job.device)
     elif job.site:
         site = page_link("sites_site", job.site.pk, job.site)
-        yield "Where", two_lines(site, job.segment.replace("-", " "))
+        yield "Where", two_lines(site, segment_name(job.segment) if job.segment else "")
     else:
-        yield "Where", two_lines("Several sites", job.segment.replace("-", " "))
+        kind = segment_name(job.segment) if job.segment else ""
+        yield "Where", two_lines("Several sites", kind)
     yield "Priority", priority_label(job.priority)
     if job.config_version:
         yield "Configuration", job.config_version
-    yield "Ordered", two_lines(job.created_by or "-", time_text(job.created_at))
+    yield "Created", two_lines(job.created_by or "-", time_text(job.created_at))
     if job.retry_of:
         yield "Retry of", page_link("jobs_job", job.retry_of.pk, job.retry_of)
     if job.scheduled_at:
@@ -138,7 +165,7 @@ def record(request: HttpRequest, job: Job) -> dict[str, Any]:
             )
             for row in rows.order_by("-created_at", "-id")[:NEWEST]
         ],
-        "empty": "Its record is that of other sites.",
+        "empty": "What was done with it is for those who see all of its sites.",
         "all": list_url("audit_auditlog", job__id__exact=job.pk),
     }
 
@@ -153,4 +180,4 @@ sections.add(
     sections.Section("Progress", "jobs/admin/progress.html", progress, sections.FIRST),
 )
 sections.add(PAGE, sections.Section("Executions", TABLE, executions, sections.OWN))
-sections.add(PAGE, sections.Section("Record", TABLE, record, sections.LAST))
+sections.add(PAGE, sections.Section("Audit log", TABLE, record, sections.LAST))

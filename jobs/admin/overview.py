@@ -13,7 +13,7 @@ from homepot.admin import ago_text, list_url, page_link, sections, two_lines
 from homepot.admin.overview import PAGE, Tile, add_tiles
 from homepot.admin.sections import Section, keyed
 from jobs.admin.about import TABLE
-from jobs.admin.labels import progress_bar, status_label
+from jobs.admin.labels import progress_bar, segment_name, status_label
 from jobs.enums import OPEN, ExecutionStatus, JobStatus
 from jobs.models import Job, JobExecution
 from jobs.open_work import work_now
@@ -68,7 +68,7 @@ def running(request: HttpRequest, nothing: None) -> dict[str, Any]:
             )
             for job in jobs
         ],
-        "empty": "None: nothing that was ordered is under way.",
+        "empty": "None: no job is under way.",
         "all": list_url("jobs_job"),
     }
 
@@ -77,8 +77,8 @@ def _where(job: Job) -> str:
     if job.device:
         return two_lines(job.device.name, job.device.device_id)
     if job.site:
-        return two_lines(job.site.name, job.segment.replace("-", " "))
-    return two_lines("Several sites", job.segment.replace("-", " "))
+        return two_lines(job.site.name, segment_name(job.segment))
+    return two_lines("Several sites", segment_name(job.segment) if job.segment else "")
 
 
 add_tiles(tiles)

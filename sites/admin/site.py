@@ -65,13 +65,14 @@ class SiteAdmin(SheetAdmin, RetirableModelAdmin):
     form = SiteForm
     list_display = ("place", "location", "zone", "device_count", "opened")
     list_filter = (InUseFilter, ("created_at", DateRangeFilter))
+    filter_titles = {"created_at": "added"}
     search_fields = ("site_id", "name", "location")
     search_help_text = "Id, name or location"
     sortable_by = ("place", "opened")
     fieldsets = (
         (None, {"fields": ("site_id", "name", "description")}),
         ("Place", {"fields": ("location", "timezone", ("latitude", "longitude"))}),
-        ("Record", {"fields": (("created_at", "updated_at"),)}),
+        ("Times", {"fields": (("created_at", "updated_at"),)}),
     )
     add_fieldsets = (
         (None, {"fields": ("site_id", "name", "description")}),
@@ -123,7 +124,7 @@ class SiteAdmin(SheetAdmin, RetirableModelAdmin):
         text = "1 device" if site.device_count == 1 else f"{site.device_count:,} devices"
         return list_link("devices_device", text, site__id__exact=site.pk)
 
-    @display(description="Since", ordering="created_at")
+    @display(description="Added", ordering="created_at")
     def opened(self, site: Site) -> SafeString:
         return moment_text(site.created_at)
 
