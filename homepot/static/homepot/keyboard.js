@@ -48,7 +48,7 @@
   const nameChoice = (field) => {
     const select = field.previousElementSibling;
     const label = select?.labels?.[0]?.textContent.trim() || "Choose";
-    for (const part of field.querySelectorAll("[role=combobox], [role=textbox]")) {
+    for (const part of field.querySelectorAll("[role=combobox], [role=textbox], [role=searchbox]")) {
       part.setAttribute("aria-label", label);
     }
   };
@@ -65,6 +65,8 @@
   }).observe(document.documentElement, { childList: true, subtree: true });
 
   document.addEventListener("DOMContentLoaded", () => {
+    // What is no navigation, so that one can go straight to it.
+    (document.getElementById("main") ?? document.getElementById("page"))?.setAttribute("role", "main");
     for (const element of document.querySelectorAll("[x-on\\:click]")) {
       makeReachable(element);
       if (element.getAttribute("x-on:click").includes("filterOpen = true")) {
