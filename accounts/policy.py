@@ -6,8 +6,7 @@ Which rows somebody may do it to is the other half: `accounts/scope.py`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from django.conf import settings
 from django.db import models
@@ -77,8 +76,7 @@ def is_scoped(user: Any) -> bool:
     return user.site_access == SiteAccess.SELECTED and user.role != Role.ADMIN
 
 
-@dataclass(frozen=True)
-class Standing:
+class Standing(NamedTuple):
     """All that is looked at in a user to decide the above; but for `pk`, not who it is."""
 
     is_authenticated: bool

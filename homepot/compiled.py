@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, Self
+from types import MappingProxyType
+from typing import Any, NamedTuple, Self
 
 import orjson
 from django.conf import settings
@@ -35,17 +36,20 @@ from homepot.statements import fetch_rows
 
 # Callers choose limits and filters, and with them the number of kinds.
 MAX_KINDS = 1000
+NO_VALUES: Mapping[str, Any] = MappingProxyType({})
 
 Find = Callable[["Asked"], Any]
 
 
-@dataclass(frozen=True)
 class Asked:
     """What one request has of its own: who asks, when, and values by name."""
 
-    user: Any
-    now: Any
-    values: Mapping[str, Any] = field(default_factory=dict)
+    __slots__ = ("now", "user", "values")
+
+    def __init__(self, user: Any, now: Any, values: Mapping[str, Any] = NO_VALUES) -> None:
+        self.user = user
+        self.now = now
+        self.values = values
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
@@ -53,7 +57,7 @@ class Asked:
     def as_placeholders(self, standing: Standing | None) -> Asked:
         """The same without any value, by somebody of that `standing`."""
         return Asked(
-            user=standing and replace(standing, pk=Placeholder(attrgetter("user.pk"))),
+            user=standing and standing._replace(pk=Placeholder(attrgetter("user.pk"))),
             now=Placeholder(attrgetter("now")),
             values={name: Placeholder(_value_named(name)) for name in self.values},
         )
@@ -78,8 +82,7 @@ def derived(value: Any, how: Callable[[Any], Any]) -> Any:
     return how(value)
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(NamedTuple):
     """The queryset `build(asked, *kind)`; `build` may look at nothing else that changes."""
 
     asked: Asked
@@ -99,8 +102,9 @@ class Question:
         is_kept: bool = True,
     ) -> Question:
         """The question for `by(asked, queryset, *kind)`, and asked with further `values`."""
+        asked = self.asked
         return Question(
-            replace(self.asked, values={**self.asked.values, **(values or {})}),
+            Asked(asked.user, asked.now, {**asked.values, **values}) if values else asked,
             _refined,
             (self.build, self.kind, by, kind),
             self.is_kept and is_kept,
@@ -138,7 +142,9 @@ class _Compiled:
     """SQL, what finds each of its values, and what converts the columns that need it."""
 
     sql: str
+    # Each once, and where in the SQL it stands: the time stands in many places.
     values: tuple[Find, ...]
+    places: tuple[int, ...]
     converters: tuple[tuple[int, Callable[[Any], Any]], ...]
 
     @classmethod
@@ -149,7 +155,8 @@ class _Compiled:
             text, found = compiler.as_sql()
         except EmptyResultSet:
             return None
-        values: list[Find] = []
+        values: dict[Find, int] = {}
+        places: list[int] = []
         unplaced = iter(found)
 
         def place(match: re.Match[str]) -> str:
@@ -157,25 +164,25 @@ class _Compiled:
                 return "%%"
             value = next(unplaced)
             if isinstance(value, Placeholder):
-                values.append(value.find)
+                places.append(values.setdefault(value.find, len(values)))
             elif isinstance(value, datetime):  # SQLite's are text by now
                 raise TypeError(f"{value!r} in {text} belongs to one request")
             elif connection.vendor == "postgresql":
                 # The plan for all values, which saves planning, can then use partial indexes.
                 return sql.quote(value).replace("%", "%%")
             else:
-                values.append(lambda asked: value)
+                places.append(values.setdefault(lambda asked: value, len(values)))
             return "%s"
 
         text = re.sub("%[%s]", place, text)
-        return cls(text, tuple(values), tuple(_converters(compiler)))
+        return cls(text, tuple(values), tuple(places), tuple(_converters(compiler)))
 
     def rows(self, asked: Asked) -> list[tuple[Any, ...]]:
         values = [find(asked) for find in self.values]
         if connection.vendor == "sqlite":
             adapt = connection.ops.adapt_datetimefield_value
             values = [adapt(value) if isinstance(value, datetime) else value for value in values]
-        rows = fetch_rows(self.sql, values)
+        rows = fetch_rows(self.sql, [values[place] for place in self.places])
         if not self.converters:
             return rows
         converted = []

@@ -9,6 +9,7 @@ from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.db import connection
 from django.utils.http import parse_header_parameters
 
+from homepot.middleware import is_program
 from homepot.read_only import is_read_only
 from homepot.request_context import is_trusted_proxy
 
@@ -44,14 +45,15 @@ class TolerantWSGIHandler(WSGIHandler):
     """Django's own, but for two things that cost more than many views.
 
     A body that is there as a whole goes to the server at once: what it asks for piece by piece,
-    granian sends through a channel. Short paths send no signals, whose receivers look after
-    caches, static files and each database; theirs is looked after here.
+    granian sends through a channel. Short paths and programs send no signals, whose receivers
+    look after caches, static files and each database; theirs is looked after here.
     """
 
     request_class = TolerantRequest
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        if environ["PATH_INFO"].removesuffix("/") in settings.SHORT_PATHS and not is_read_only():
+        is_short = environ["PATH_INFO"].removesuffix("/") in settings.SHORT_PATHS
+        if (is_short or is_program(environ)) and not is_read_only():
             return self._answer_at_once(environ, start_response)
         response: Any = super().__call__(environ, start_response)
         if getattr(response, "streaming", True):
@@ -60,7 +62,7 @@ class TolerantWSGIHandler(WSGIHandler):
         response.close()
         return body
 
-    def _answer_at_once(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    def _answer_at_once(self, environ: dict[str, Any], start_response: Any) -> Any:
         try:
             response: Any = self.get_response(self.request_class(environ))
         finally:
@@ -68,7 +70,8 @@ class TolerantWSGIHandler(WSGIHandler):
             if connection.connection is not None and not connection.in_atomic_block:
                 connection.close_if_unusable_or_obsolete()
         start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))
-        return [response.content]
+        # What streams says itself that it is at its end, as all other requests do.
+        return response if response.streaming else [response.content]
 
 
 def _is_readable(header: str) -> bool:

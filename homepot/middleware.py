@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from django.conf import settings
 from django.core.exceptions import BadRequest
+from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest, HttpResponse
+from django.urls import resolve
+from django.utils.cache import patch_vary_headers
 from django.utils.module_loading import import_string
 
 from homepot.csp import CONTENT_SECURITY_POLICIES
@@ -51,6 +55,45 @@ class ShortPathMiddleware:
         if view is None or (is_read_only() and asks_for_change(request)):
             return self.get_response(request)
         return view(request)
+
+
+class ProgramMiddleware:
+    """Serves programs past what only browsers need: sessions, cookies, CSRF, CORS, static files.
+
+    What they pass of the middleware behind this is settings.PROGRAM_MIDDLEWARE.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        answer: Any = convert_exception_to_response(_answer)
+        for name in reversed(settings.PROGRAM_MIDDLEWARE):
+            answer = convert_exception_to_response(import_string(name)(answer))
+        self.answer_program: Any = answer
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not is_program(request.META):
+            return self.get_response(request)
+        response: HttpResponse = self.answer_program(request)
+        # To a browser's script it might have answered more.
+        patch_vary_headers(response, ("origin",))
+        return response
+
+
+def is_program(environ: Mapping[str, Any]) -> bool:
+    """Whether a request to the API brings a key or token, and nothing that only browsers send."""
+    return (
+        ("HTTP_X_API_KEY" in environ or "HTTP_AUTHORIZATION" in environ)
+        and not environ.get("HTTP_COOKIE")
+        and not environ.get("HTTP_ORIGIN")
+        and environ["PATH_INFO"].startswith("/api/")
+    )
+
+
+def _answer(request: HttpRequest) -> HttpResponse:
+    match = resolve(request.path_info)
+    request.resolver_match = match
+    response: Any = match.func(request, *match.args, **match.kwargs)
+    return response.render() if hasattr(response, "render") else response
 
 
 class ReadOnlyMiddleware:

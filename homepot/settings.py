@@ -128,6 +128,7 @@ MIDDLEWARE = [
     "homepot.metrics.middleware.MeasuringMiddleware",
     "homepot.middleware.RequestContextMiddleware",
     "homepot.middleware.ShortPathMiddleware",
+    "homepot.middleware.ProgramMiddleware",
     "homepot.middleware.SecurityPolicyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "corsheaders.middleware.CorsMiddleware",
@@ -141,6 +142,17 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "accounts.middleware.TryAgainLaterMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "audit.middleware.RefusedPermissionMiddleware",
+]
+# Those of the above that matter to programs, who call with a key or token and without a browser.
+PROGRAM_MIDDLEWARE = [
+    "homepot.middleware.SecurityPolicyMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "homepot.middleware.RefuseBadBytesMiddleware",
+    "homepot.middleware.ReadOnlyMiddleware",
+    "django.middleware.http.ConditionalGetMiddleware",
+    "django.middleware.common.CommonMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "audit.middleware.RefusedPermissionMiddleware",
 ]

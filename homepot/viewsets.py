@@ -20,6 +20,7 @@ from homepot.compiled import Asked, Question
 from homepot.filters import filtered
 from homepot.identifiers import IDENTIFIER_PATTERN
 from homepot.parsers import refuse_missing_length
+from homepot.renderers import ORJSONRenderer
 from homepot.rows import RowShape, row_shape
 
 
@@ -40,6 +41,12 @@ class StrictViewSet(GenericViewSet):
         super().initial(request, *args, **kwargs)
         if self.action is not None:
             self._check_parameters(request)
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        # JSON is all there is, and what most callers take without a choice.
+        if request.META.get("HTTP_ACCEPT", "*/*") in ("*/*", ORJSONRenderer.media_type):
+            return ORJSONRenderer(), ORJSONRenderer.media_type
+        return super().perform_content_negotiation(request, force)
 
     @property
     def paginator(self) -> pagination.KeysetPagination:
