@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 from homepot.transfer.tables import Column, Kind, Table
@@ -16,6 +18,8 @@ NULL = b"\\N"
 # Enough to make what is done for each batch small beside what is done for each line, and little
 # enough to hold in memory, be it one line.
 BATCH_BYTES = 256 * 1024
+# How many are taken from SQLite in one go.
+ROWS_AT_ONCE = 20
 
 _BACKSLASH, _ESCAPED_BACKSLASH = b"\\", rb"\\"
 _TAB, _ESCAPED_TAB = b"\t", rb"\t"
@@ -97,22 +101,35 @@ def _read_from_sqlite(connection: Any, table: Table, tail: str) -> Generator[byt
     raw = slice(first, first + sum(_comes_raw(column) for column in others))
     floats = [n for n, column in enumerate(others, first) if column.kind is Kind.FLOAT]
     tabs = len(table.columns) - 1
+    texts = itemgetter(raw)
     with reading_bytes(connection) as cursor:
-        for row in cursor.execute(_select(expressions, table, quote, tail)):
+        cursor.execute(_select(expressions, table, quote, tail))
+        while rows := cursor.fetchmany(ROWS_AT_ONCE):
             if floats:
-                row = _with_floats_written(row, floats)
-            line = _TAB.join(row)
-            if (
-                line.count(_TAB) > tabs
-                or _BACKSLASH in b"".join(row[raw])
-                or b"\n" in line
-                or b"\r" in line
-                or b"\b" in line
-                or b"\f" in line
-                or b"\v" in line
-            ):
-                line = _escaped(row, first, raw)
-            yield line
+                rows = [_with_floats_written(row, floats) for row in rows]
+            lines = list(map(_TAB.join, rows))
+            # What has to be escaped is looked for in many rows at once, and then row by row.
+            if _has_to_be_escaped(b"".join(lines), tabs * len(rows), map(texts, rows)):
+                lines = [
+                    _escaped(row, first, raw)
+                    if _has_to_be_escaped(line, tabs, [texts(row)])
+                    else line
+                    for row, line in zip(rows, lines, strict=True)
+                ]
+            yield from lines
+
+
+def _has_to_be_escaped(line: bytes, tabs: int, texts: Iterable[Sequence[bytes]]) -> bool:
+    """Whether any but the `tabs` between fields is in `line`, or a backslash in any of `texts`."""
+    return (
+        line.count(_TAB) > tabs
+        or b"\n" in line
+        or b"\r" in line
+        or b"\b" in line
+        or b"\f" in line
+        or b"\v" in line
+        or _BACKSLASH in b"".join(chain.from_iterable(texts))
+    )
 
 
 @contextmanager
