@@ -93,6 +93,13 @@ def main() -> int:
     except SetupError as error:
         print(f"homepot: {error}", file=sys.stderr)
         return 1
+    except PermissionError as error:
+        print(
+            f"homepot: This account may not use {error.filename}, which another one made: remove "
+            "the folder .venv, or let that account do this.",
+            file=sys.stderr,
+        )
+        return 1
     except KeyboardInterrupt:
         return 130
     return 0

@@ -30,7 +30,7 @@ DATABASE__URL to .env (mode 0600). What is there already is left as it is.
   --env-file FILE       where DATABASE__URL is kept   (HOMEPOT_ENV_FILE, .env)
   --switch              replace a DATABASE__URL there that names another database
   --no-createdb         the owner may not make databases; restore_drill then needs one given
-  --seed                load the demo's sites and devices
+  --seed                load the demo's sites and devices where there are no sites yet
   --recreate            drop the database first, after its name was typed
   --show-url            print DATABASE__URL with the password
   --python FILE         a Python with the requirements  (.venv/bin/python, made when missing)
@@ -155,7 +155,8 @@ install_hint() { # server or client
 start_hint() {
     cluster=''
     if command -v pg_lsclusters >/dev/null; then # Debian's, with the version and name it has
-        cluster=$(pg_lsclusters --no-header | awk -v "port=$port" '$3 == port { print $1, $2 }')
+        cluster=$(pg_lsclusters --no-header |
+            awk -v "port=$port" '$3 == port { print $1, $2; exit }')
     fi
     case "$cluster $(uname -s)" in
         *Darwin) echo "brew services start postgresql@17" ;;
@@ -251,6 +252,9 @@ case $is_local$problem in
     *'does not exist'* | *'eer authentication'*)
         fail "$problem. Run this as root or as the system user postgres, or name a role that may" \
             "create others with --admin-user."
+        ;;
+    *'no password supplied'* | *'password authentication failed'*)
+        fail "$problem. $admin's password is taken from PGPASSWORD, ~/.pgpass or the terminal."
         ;;
     *) fail "$problem" ;;
 esac
@@ -408,7 +412,13 @@ for variable in DATABASE__URL ${runtime:+DATABASE__OWNER_URL}; do
     fi
 done
 run_python manage.py migrate --verbosity 1
-[ -z "$seed" ] || run_python manage.py loaddata seed
+if [ "$seed" ]; then
+    if [ "$(say "SELECT 1 FROM sites LIMIT 1;" | admin_psql "$name")" ]; then
+        say "There are sites already: the demo's are not loaded."
+    else
+        run_python manage.py loaddata seed
+    fi
+fi
 
 say "PostgreSQL $version at $host:$port is ready."
 run_python -m scripts.database_account show DATABASE__URL ${show_url:+--with-password}

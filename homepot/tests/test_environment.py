@@ -84,6 +84,20 @@ def test_python_without_venv_is_told_which_package_it_lacks(project):
     assert_refused(result, f"`apt install python{version}-venv`")
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may use any folder")
+def test_environment_of_another_account_is_named(project):
+    require(project, "1.0")
+    programs = project / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    (project / ".venv" / "installed.json").write_text("{}")
+    programs.chmod(0)
+    try:
+        result = run_python(*MAKE, cwd=project)
+    finally:
+        programs.chmod(0o755)
+    assert_refused(result, f"homepot: This account may not use {programs / 'python'}")
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write to any folder")
 def test_folder_that_may_not_be_written_to_is_named(project):
     require(project, "1.0")

@@ -101,9 +101,10 @@ def test_second_run_changes_nothing_and_odd_names_stay_names(script):
         first = script.run(*names, "--seed", HOMEPOT_DB_PASSWORD=password)
         assert first.returncode == 0, first.stderr
         kept = script.env_file.read_text()
-        second = script.run(*names)
+        second = script.run(*names, "--seed")
         assert second.returncode == 0, second.stderr
 
+        assert "There are sites already" in second.stdout
         assert "No migrations to apply" in second.stdout
         assert script.env_file.read_text() == kept
         assert stat.S_IMODE(script.env_file.stat().st_mode) == 0o600
