@@ -6,16 +6,11 @@ checks and audit rows are known again by what they tell. So it can run any numbe
 
 from __future__ import annotations
 
-import json
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
-import psycopg
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models, transaction
 from django.utils import timezone
@@ -26,10 +21,9 @@ from audit.enums import AuditEvent
 from audit.models import AuditLog
 from devices.enums import DeviceType, LifecycleState
 from devices.models import Device, HealthCheck
-from homepot.database import SQLITE_ENGINE
-from homepot.transfer.databases import options_of
 from jobs.enums import OPEN_JOB, JobAction, JobPriority, JobStatus
 from jobs.models import Job
+from jobs.original_source import has_table, rows_of, value_for
 from sites.models import Site
 
 ROWS_AT_ONCE = 1000
@@ -47,25 +41,6 @@ DERIVED = {
 NOT_CARRIED_OVER = "It was open when the data came from the original system."
 
 Row = dict[str, Any]
-
-
-@contextmanager
-def original(url: str) -> Iterator[Any]:
-    """A connection that only reads. Raises ImproperlyConfigured, or an error of the driver."""
-    options = options_of(url)
-    if options["ENGINE"] == SQLITE_ENGINE:
-        with closing(sqlite3.connect(f"file:{options['NAME']}?mode=ro", uri=True)) as file:
-            yield file
-        return
-    with psycopg.connect(
-        dbname=options["NAME"],
-        user=options["USER"] or None,
-        password=options["PASSWORD"] or None,
-        host=options["HOST"] or None,
-        port=options["PORT"] or None,
-        options="-c default_transaction_read_only=on",
-    ) as server:
-        yield server
 
 
 class Import:
@@ -98,24 +73,26 @@ class Import:
 
     def _rows(self, table: str, model: type[models.Model]) -> Iterator[Row]:
         """The rows of the original's `table` by our column names; none when it is missing."""
-        cursor = self.source.cursor()
-        try:
-            cursor.execute(f"SELECT * FROM {table} ORDER BY id")  # noqa: S608
-        except (sqlite3.OperationalError, psycopg.errors.UndefinedTable):
+        if not has_table(self.source, table):
             self.left_out[table, "the original has no such table"] += 1
             return
-        fields = {field.column: field for field in model._meta.local_concrete_fields}
-        renamed = RENAMED.get(table, {})
-        names = [renamed.get(column[0], column[0]) for column in cursor.description]
-        self.unknown_columns[table] = [
-            name for name in names if name not in fields and name not in DERIVED[table]
-        ]
-        for values in cursor:
-            row = dict(zip(names, values, strict=True))
-            yield {
-                name: value if name == "id" else _value(fields.get(name), value)
-                for name, value in row.items()
-            }
+        with rows_of(self.source, table) as cursor:
+            first = cursor.fetchone()  # PostgreSQL tells the columns with the first rows
+            fields = {field.column: field for field in model._meta.local_concrete_fields}
+            renamed = RENAMED.get(table, {})
+            names = [renamed.get(column[0], column[0]) for column in cursor.description]
+            self.unknown_columns[table] = [
+                name for name in names if name not in fields and name not in DERIVED[table]
+            ]
+            for values in chain([first] if first else [], cursor):
+                row: Row = {}
+                try:
+                    for name, value in zip(names, values, strict=True):
+                        row[name] = value if name == "id" else value_for(fields.get(name), value)
+                except ValueError:
+                    self._leave_out(table, f"what is in {name} cannot be read")
+                else:
+                    yield row
 
     def _take(self, table: str, model: Any, make: Any, *, by: str) -> None:
         keys = self.keys[table] = {}
@@ -254,17 +231,3 @@ class Import:
     def _count(self, table: str, seen: int, added: int) -> None:
         self.added[table] += added
         self.known[table] += seen - added
-
-
-def _value(field: models.Field | None, value: Any) -> Any:
-    """`value` as our column has it: times are aware, and UTC where nothing else is said."""
-    if value is None or field is None:
-        return value
-    if isinstance(field, models.JSONField):
-        return json.loads(value) if isinstance(value, str) else value
-    if isinstance(field, models.DateTimeField):
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    if isinstance(field, models.BooleanField):
-        return bool(value)
-    return value

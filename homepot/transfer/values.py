@@ -246,7 +246,7 @@ def _refused_by_postgresql(column: Column, name: str, oddities: Oddity) -> Itera
                 "hold JSON that PostgreSQL has no place for (a NUL character, half of a surrogate "
                 "pair, or a number beyond all bounds)",
                 condition,
-                _is_unstorable_json,
+                is_unstorable_json,
             )
 
 
@@ -270,7 +270,8 @@ _has_nul = re.compile(r"(?<!\\)(?:\\\\)*\\u0000").search
 _has_odd_number = re.compile(rb"[0-9][eE][-+0-9][0-9]{4}|[0-9]{1000}").search
 
 
-def _is_unstorable_json(value: Any) -> bool:
+def is_unstorable_json(value: Any) -> bool:
+    """Whether these bytes are no JSON, or some that PostgreSQL has no place for."""
     try:
         if b"\\u0000" not in value and not _has_odd_number(value):
             # It refuses halves of pairs.

@@ -10,7 +10,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from homepot.management.commands.serve import check_migrations_applied
-from jobs.original import DERIVED, Import, original
+from jobs.original import DERIVED, Import
+from jobs.original_source import original
 
 
 class Command(BaseCommand):
