@@ -7,22 +7,24 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import BadRequest
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import reverse
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter, ChoicesDropdownFilter
 from unfold.decorators import action, display
 
 from audit import overview as overview
+from audit import words
 from audit.enums import Outcome, Severity
 from audit.export import ExportFormat, export_response
 from audit.models import AuditLog
+from audit.search import search
 from homepot.admin import (
     DateRangeFilter,
     LongTableAdmin,
     RelatedFilter,
-    json_text,
     label,
     second_text,
 )
@@ -42,7 +44,9 @@ SEVERITY_COLOURS = {
 
 @admin.register(AuditLog)
 class AuditLogAdmin(LongTableAdmin):
+    counted_as = ("entry", "entries")
     list_display = ("at", "event", "target", "actor", "outcome_name", "address")
+    list_defer = ("old_values", "new_values", "event_metadata", "user_agent")
     list_filter = (
         ("event_type", ChoicesDropdownFilter),
         ("outcome", ChoicesCheckboxFilter),
@@ -54,14 +58,20 @@ class AuditLogAdmin(LongTableAdmin):
         ("job", RelatedFilter),
         ("created_at", DateRangeFilter),
     )
-    search_fields = ("actor_label", "target_label", "description", "request_id", "ip_address")
-    search_help_text = "Actor, target, description, request or address"
+    filter_titles = {
+        "event_type": "what",
+        "actor_kind": "kind of actor",
+        "user": "actor",
+        "created_at": "time",
+    }
+    search_fields = ("request_id",)
+    search_help_text = "Username, or id of a site, device, job or request"
     sortable_by = ("at",)
     fieldsets = (
-        (None, {"fields": ("at", "event", "description", "changes", "details")}),
+        (None, {"fields": ("at", "event", "target", "changes", "details")}),
         ("Who", {"fields": (("actor", "account"), "address", "user_agent", "request_id")}),
-        ("What", {"fields": ("target", "its_site", "its_device", "its_job")}),
-        ("How", {"fields": (("outcome_name", "severity_name"),)}),
+        ("Where", {"fields": ("its_site", "its_device", "its_job")}),
+        ("How it went", {"fields": (("outcome_name", "severity_name"),)}),
     )
     actions_list = ("export_csv", "export_ndjson")
 
@@ -76,6 +86,11 @@ class AuditLogAdmin(LongTableAdmin):
         if log is not None:
             log.reader = request.user
         return log
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet, search_term: str
+    ) -> tuple[QuerySet, bool]:
+        return search(queryset, search_term, request.user), False
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         page: Any = super().changelist_view(request, extra_context)
@@ -110,19 +125,19 @@ class AuditLogAdmin(LongTableAdmin):
     def at(self, log: AuditLog) -> SafeString:
         return second_text(log.created_at)
 
-    @display(description="Event")
-    def event(self, log: AuditLog) -> str:
-        return log.get_event_type_display()
+    @display(description="What")
+    def event(self, log: AuditLog) -> SafeString:
+        return words.what(log)
 
     @display(description="Actor")
     def actor(self, log: AuditLog) -> str:
         return log.actor_label or log.actor_kind
 
     @display(description="Target")
-    def target(self, log: AuditLog) -> str:
-        return f"{log.target_type} {log.target_label}".strip() or "-"
+    def target(self, log: AuditLog) -> SafeString:
+        return words.target(log)
 
-    @display(description="Account")
+    @display(description="User")
     def account(self, log: AuditLog) -> SafeString | str:
         return _link(log, "user")
 
@@ -146,36 +161,17 @@ class AuditLogAdmin(LongTableAdmin):
     def severity_name(self, log: AuditLog) -> SafeString:
         return label(log.get_severity_display(), SEVERITY_COLOURS)
 
-    @display(description="Address")
+    @display(description="IP address")
     def address(self, log: AuditLog) -> str:
         return log.ip_address or "-"
 
     @display(description="Changes")
-    def changes(self, log: AuditLog) -> SafeString | str:
-        before, after = log.old_values or {}, log.new_values or {}
-        lines = format_html_join(
-            "",
-            "<tr><th>{}</th><td>{}</td><td>{}</td></tr>",
-            (
-                (name, _value_text(before.get(name)), _value_text(after.get(name)))
-                for name in dict.fromkeys((*before, *after))
-            ),
-        )
-        if not lines:
-            return "-"
-        return format_html(
-            '<table class="homepot-table"><tr><th>Field</th><th>Before</th><th>After</th></tr>'
-            "{}</table>",
-            lines,
-        )
+    def changes(self, log: AuditLog) -> SafeString:
+        return words.changes_table(log)
 
     @display(description="Details")
-    def details(self, log: AuditLog) -> str:
-        return json_text(log.event_metadata)
-
-
-def _value_text(value: Any) -> SafeString | str:
-    return value if isinstance(value, str) and value else json_text(value)
+    def details(self, log: AuditLog) -> SafeString:
+        return words.details_table(log)
 
 
 def _link(log: Any, name: str) -> SafeString | str:

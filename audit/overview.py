@@ -32,7 +32,7 @@ def latest(request: HttpRequest, nothing: None) -> dict[str, Any]:
                     page_link("audit_auditlog", row.pk, row.get_event_type_display()),
                     ago_text(row.created_at, now),
                 ),
-                row.target_label or row.description[:80] or "-",
+                row.description[:80] or row.target_label or "-",
                 row.actor_label or row.actor_kind,
             )
             for row in newest

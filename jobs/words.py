@@ -18,6 +18,11 @@ def job_sentence(job: Job) -> str:
     return f"{job.get_action_display()} for {place}, {devices_text(job.total)}"
 
 
+def outcome_sentence(job: Job) -> str:
+    """As in "Restart: 4 of 5 devices completed"; reads nothing else."""
+    return f"{job.get_action_display()}: {job.completed:,} of {devices_text(job.total)} completed"
+
+
 def devices_text(count: int) -> str:
     return "1 device" if count == 1 else f"{count:,} devices"
 

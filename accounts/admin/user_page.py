@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.http import HttpRequest
@@ -16,6 +17,7 @@ from accounts.admin.commands import failures_of
 from accounts.admin.labels import role_label, state_label
 from accounts.enums import Role, SiteAccess
 from accounts.models import SiteMembership, User
+from audit import words
 from audit.enums import AuditEvent
 from audit.models import AuditLog
 from homepot.admin import (
@@ -69,8 +71,7 @@ def access(request: HttpRequest, user: User) -> dict[str, Any]:
             ("Last sign-in", moment_text(user.last_login, now) if user.last_login else "never"),
             ("Password", _password(user)),
             ("API key", _api_key(user)),
-            ("Made", _made(user)),
-            ("Last used", _used(user)),
+            *_key_times(user),
             ("Added", moment_text(user.created_at, now)),
         ],
     }
@@ -107,14 +108,12 @@ def _api_key(user: User) -> SafeString | str:
     return two_lines(f"{user.api_key_hint}…", until)
 
 
-def _made(user: User) -> SafeString | str:
-    return moment_text(user.api_key_created_at) if user.api_key else "-"
-
-
-def _used(user: User) -> SafeString | str:
+def _key_times(user: User) -> Iterator[tuple[str, str]]:
     if not user.api_key:
-        return "-"
-    return moment_text(user.api_key_last_used_at) if user.api_key_last_used_at else "never"
+        return
+    used_at = user.api_key_last_used_at
+    yield "Key made", moment_text(user.api_key_created_at)
+    yield "Key last used", moment_text(used_at) if used_at else "never"
 
 
 def sign_ins(request: HttpRequest, user: User) -> dict[str, Any]:
@@ -165,7 +164,7 @@ def record(request: HttpRequest, user: User) -> dict[str, Any]:
         "rows": [
             (
                 moment_text(row.created_at),
-                page_link("audit_auditlog", row.pk, row.get_event_type_display()),
+                words.what(row, page_link("audit_auditlog", row.pk, row.get_event_type_display())),
                 row.actor_label or row.actor_kind,
             )
             for row in newest[:NEWEST]
@@ -183,8 +182,8 @@ def done(request: HttpRequest, user: User) -> dict[str, Any]:
         "rows": [
             (
                 moment_text(row.created_at),
-                page_link("audit_auditlog", row.pk, row.get_event_type_display()),
-                row.target_label or row.description or "-",
+                words.what(row, page_link("audit_auditlog", row.pk, row.get_event_type_display())),
+                row.target_label or "-",
             )
             for row in rows.order_by("-created_at", "-id")[:NEWEST]
         ],

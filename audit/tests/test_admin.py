@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 
 import pytest
 
@@ -13,6 +14,7 @@ from audit import services as audit
 from audit.enums import AuditEvent
 from audit.models import AuditLog
 from devices.tests.factories import make_device
+from homepot.testing.plans import analyze, explained
 from jobs.tests.factories import make_job
 from sites.tests.factories import make_site
 
@@ -46,9 +48,82 @@ def test_list_filters_and_searches(staff):
         {"event_type__exact": "device_retired"},
         {"device__id__exact": device.pk},
         {"site__id__exact": device.site.pk},
-        {"q": "Till 7"},
+        {"q": "till 7"},
+        {"q": device.device_id},
+        {"q": device.site.site_id},
+        {"q": str(device)},
     ):
         assert list(browser.get(LIST, parameters).context["cl"].result_list) == [wanted]
+    assert not browser.get(LIST, {"q": "toaster"}).context["cl"].result_list
+
+
+def test_search_by_who_and_by_request_uses_their_indexes(staff):
+    anna = make_user(username="anna")
+    site = make_site()
+    fields = {"event_type": AuditEvent.SITE_UPDATED, "site_id": site.pk}
+    AuditLog.objects.bulk_create(
+        AuditLog(actor_label=f"user-{n % 50}", request_id=f"request-{n}", **fields)
+        for n in range(3000)
+    )
+    told = audit.record(event=AuditEvent.SITE_UPDATED, actor=anna, target=site)
+    browser = staff(Role.ADMIN)
+    analyze()
+    for text, index, found in (
+        ("Anna", "audit_by_actor", [told]),
+        ("request-7", "audit_by_request", [AuditLog.objects.get(request_id="request-7")]),
+        ("user-3", "audit_by_actor", None),
+        (site.site_id, "audit_by_site", None),
+        ("nobody", "audit_by_target", []),
+    ):
+        with explained() as plans:
+            rows = browser.get(LIST, {"q": text}).context["cl"].result_list
+        assert plans.use(index), text
+        if text != site.site_id:  # whose rows are all of them
+            plans.assert_none_reads_all_of("audit_logs")
+        assert found is None or list(rows) == found, text
+
+
+def test_scoped_reader_finds_nothing_of_other_sites(client):
+    mine, other = make_device(), make_device()
+    for device in (mine, other):
+        record(event=AuditEvent.DEVICE_RETIRED, target=device)
+    user = make_user(role=Role.VIEWER, site_access=SiteAccess.SELECTED)
+    SiteMembership.objects.create(user=user, site=mine.site)
+    client.force_login(user)
+    for device, count in ((mine, 1), (other, 0)):
+        page = client.get(LIST, {"q": device.device_id})
+        assert len(page.context["cl"].result_list) == count
+
+
+def test_values_are_written_for_people(staff):
+    device = make_device()
+    row = record(
+        event=AuditEvent.DEVICE_UPDATED,
+        target=device,
+        changes={
+            "ip_address": (None, "192.0.2.7"),
+            "device_type": ("pos_terminal", "iot_sensor"),
+            "is_active": (True, False),
+            "maintenance_until": (None, "2026-01-31T18:30:00Z"),
+            "key_hints": ([], ["hpd_abc", "hpd_def"]),
+        },
+        description="Moved to the till of the bar",
+    )
+    browser = staff(Role.ADMIN)
+    page = browser.get(f"{LIST}{row.pk}/change/").content.decode()
+    table = re.sub(r"\s*<[^>]+>\s*", "|", page[page.index(">Before<") :])
+    for line in (
+        "IP address||-||192.0.2.7",
+        "Device type||POS terminal||IoT sensor",
+        "Is active||Yes||No",
+        "Key hints||-||hpd_abc, hpd_def",
+        "2026-01-31 18:30",
+    ):
+        assert line in table, line
+    listed = browser.get(LIST).content.decode()
+    assert "Device updated" in listed
+    assert "Moved to the till of the bar" in listed
+    assert str(device) in listed
 
 
 def test_page_shows_before_and_after_as_text(staff):

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from django.http import HttpRequest
 from django.utils import timezone
 
+from audit import words
 from audit.models import AuditLog
 from devices.admin.commands import in_maintenance
 from devices.admin.labels import (
@@ -206,7 +207,7 @@ def record(request: Any, device: Device) -> dict[str, Any]:
         "rows": [
             (
                 moment_text(row.created_at),
-                page_link("audit_auditlog", row.pk, row.get_event_type_display()),
+                words.what(row, page_link("audit_auditlog", row.pk, row.get_event_type_display())),
                 row.actor_label or row.actor_kind,
             )
             for row in newest

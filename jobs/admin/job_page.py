@@ -9,6 +9,7 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from audit import words
 from audit.models import AuditLog
 from homepot.admin import (
     ago,
@@ -160,7 +161,7 @@ def record(request: HttpRequest, job: Job) -> dict[str, Any]:
         "rows": [
             (
                 moment_text(row.created_at),
-                page_link("audit_auditlog", row.pk, row.get_event_type_display()),
+                words.what(row, page_link("audit_auditlog", row.pk, row.get_event_type_display())),
                 row.actor_label or row.actor_kind,
             )
             for row in rows.order_by("-created_at", "-id")[:NEWEST]

@@ -25,6 +25,7 @@ from jobs.services.deadlines import end_due_executions
 from jobs.services.outcomes import move_job
 from jobs.services.release import begin_release
 from jobs.targets import Target, lacks_permission
+from jobs.words import job_sentence
 from sites.models import Site
 
 # What a retry does as the job before it did.
@@ -74,6 +75,7 @@ def create_job(
         event=AuditEvent.JOB_CREATED,
         actor=actor,
         target=job,
+        description=job_sentence(job),
         changes={name: (None, value) for name, value in fields.items()},
         metadata={"target": job.target, "total_devices": job.total},
     )
@@ -123,6 +125,7 @@ def _retry(job: Job, actor: User | None) -> Job:
         event=AuditEvent.JOB_RETRIED,
         actor=actor,
         target=new,
+        description=f"{job_sentence(new)}, that failed in {job.job_id}",
         metadata={"retry_of": job.job_id, "total_devices": new.total},
     )
     if not new.open:

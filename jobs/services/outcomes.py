@@ -18,6 +18,7 @@ from audit.enums import AuditEvent, Outcome, Severity
 from homepot.bulk import any_of
 from jobs.enums import ExecutionStatus, JobStatus
 from jobs.models import Job, JobExecution
+from jobs.words import outcome_sentence
 
 ENDED_EVENTS = {
     JobStatus.COMPLETED: (AuditEvent.JOB_COMPLETED, Outcome.SUCCESS, Severity.INFO),
@@ -103,6 +104,7 @@ def move_job(
             event=event,
             actor=actor,
             target=job,
+            description=outcome_sentence(job),
             changes={"status": (was, job.status)},
             metadata={"result": columns["result"]},
             outcome=outcome,
