@@ -26,8 +26,10 @@ def search(rows: QuerySet, text: str, reader: Any) -> QuerySet:
     if not text or len(text) > LONGEST or "\0" in text:
         return rows if not text else rows.none()
     for condition in _conditions(text, reader):
-        # One condition and not several, so that one index gives the rows and their order.
-        if AuditLog.objects.filter(condition).exists():
+        # One condition and not several, so that one index gives the rows and their order. Asked
+        # for in that order: else PostgreSQL may look for any such row from the table's beginning.
+        newest = AuditLog.objects.filter(condition).order_by("-created_at", "-pk")
+        if newest.values_list("pk", flat=True).first() is not None:
             return rows.filter(condition)
     return rows.none()
 
