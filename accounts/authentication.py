@@ -24,8 +24,7 @@ TOKEN_COLUMNS = [column.attname for column in AuthToken._meta.concrete_fields]
 
 def _holder_of_key(asked: Asked) -> QuerySet:
     is_in_time = Q(api_key_expires_at=None) | Q(api_key_expires_at__gt=asked.now)
-    users = User.objects.filter(is_in_time, api_key=asked["digest"], is_active=True)
-    return users.order_by().values_list(*USER_COLUMNS)
+    return User.objects.filter(is_in_time, api_key=asked["digest"], is_active=True)
 
 
 def _token_and_user(asked: Asked) -> QuerySet:
@@ -52,7 +51,7 @@ class TokenAuthentication(authentication.BaseAuthentication):
     scheme = "Bearer"
 
     def authenticate(self, request: Request) -> tuple[User, AuthToken] | None:
-        scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+        scheme, _, credentials = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != self.scheme.lower():
             return None
         digest = hash_token(credentials.strip())
@@ -77,14 +76,13 @@ class ApiKeyAuthentication(authentication.BaseAuthentication):
     """
 
     def authenticate(self, request: Request) -> tuple[User, Any] | None:
-        key = request.headers.get(API_KEY_HEADER)
+        key = request.META.get("HTTP_X_API_KEY")
         if key is None:
             return None
         now = timezone.now()
-        rows = Question(Asked(None, now, {"digest": digest_of(key)}), _holder_of_key).rows()
-        if not rows:
+        user = Question(Asked(None, now, {"digest": digest_of(key)}), _holder_of_key).first(User)
+        if user is None:
             raise exceptions.AuthenticationFailed("The API key is unknown, expired or revoked.")
-        user = User.from_db("default", USER_COLUMNS, rows[0])
         services.note_api_key_use(user, now)
         return user, None
 

@@ -18,6 +18,7 @@ from audit.enums import ActorKind, AuditEvent, Outcome, Severity
 from audit.models import AuditLog
 from audit.querysets import AuditLogQuerySet
 from homepot.bulk import insert_rows
+from homepot.changes import insert_row
 from homepot.request_context import current_request
 
 # A step of pruning holds SQLite's only write lock for a fraction of a second; the rest between
@@ -70,7 +71,7 @@ def record(
         outcome=outcome,
         severity=severity,
     )
-    row.save(force_insert=True)
+    insert_row(row)
     return row
 
 

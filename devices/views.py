@@ -39,6 +39,7 @@ from homepot.rows import pk_of
 from homepot.viewsets import ResourceViewSet, StrictViewSet
 from sites.models import Site
 from sites.services import make_enrolment_key, revoke_enrolment_key
+from sites.views import find_site
 
 
 class DeviceViewSet(ResourceViewSet):
@@ -155,8 +156,7 @@ class AtSiteViewSet(StrictViewSet):
 
     def site(self, site_id: str) -> Site:
         """Raises Http404 when the caller may not see it."""
-        sites = Site.objects.active().visible_to(self.request.user)
-        return get_object_or_404(sites, site_id=site_id)
+        return find_site(self.asked(site_id=site_id))
 
 
 class SiteDeviceViewSet(AtSiteViewSet):

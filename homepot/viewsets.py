@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from django.db.models import QuerySet
@@ -17,6 +18,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from homepot import pagination
 from homepot.compiled import Asked, Question
+from homepot.fields import validated
 from homepot.filters import filtered
 from homepot.identifiers import IDENTIFIER_PATTERN
 from homepot.parsers import refuse_missing_length
@@ -42,10 +44,22 @@ class StrictViewSet(GenericViewSet):
         if self.action is not None:
             self._check_parameters(request)
 
+    # None of these keeps anything of a request: they are made once, not for each.
+
+    def get_authenticators(self) -> list[Any]:
+        return _made(tuple(self.authentication_classes))
+
+    def get_permissions(self) -> list[Any]:
+        return _made(tuple(self.permission_classes))
+
+    def get_parsers(self) -> list[Any]:
+        return _made(tuple(self.parser_classes))
+
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
         # JSON is all there is, and what most callers take without a choice.
         if request.META.get("HTTP_ACCEPT", "*/*") in ("*/*", ORJSONRenderer.media_type):
-            return ORJSONRenderer(), ORJSONRenderer.media_type
+            [renderer] = _made((ORJSONRenderer,))
+            return renderer, renderer.media_type
         return super().perform_content_negotiation(request, force)
 
     @property
@@ -99,8 +113,7 @@ class StrictViewSet(GenericViewSet):
     def checked(self, data: Any, *, instance: Any = None, partial: bool = False) -> dict[str, Any]:
         """`data` as the serializer understands it; raises ValidationError by field."""
         serializer = self.get_serializer(instance, data=data, partial=partial)
-        serializer.is_valid(raise_exception=True)
-        return serializer.validated_data
+        return validated(serializer)
 
     @property
     def shape(self) -> RowShape:
@@ -174,6 +187,11 @@ class ResourceViewSet(StrictViewSet):
         if instance is None:
             raise Http404
         return instance
+
+
+@cache
+def _made(classes: tuple[Any, ...]) -> list[Any]:
+    return [each() for each in classes]
 
 
 def _with(asked: Asked, rows: QuerySet, *columns: str) -> QuerySet:

@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from accounts.policy import READ, READ_AND_OPERATE
 from devices.models import Device
 from homepot.compiled import Asked
+from homepot.fields import validated
 from homepot.idempotency import HEADER, answer_once
 from homepot.rows import pk_of
 from homepot.viewsets import ResourceViewSet, StrictViewSet
@@ -34,6 +35,7 @@ from jobs.serializers import (
     SiteWorkSerializer,
 )
 from sites.models import Site
+from sites.views import find_site
 
 IDEMPOTENCY_KEY = OpenApiParameter(
     HEADER,
@@ -99,8 +101,7 @@ class JobViewSet(ResourceViewSet):
             serializer = self.new_job_serializer(
                 data=data, context={"request": request, "site": site}
             )
-            serializer.is_valid(raise_exception=True)
-            job = services.create_job(actor=self.actor, **serializer.validated_data)
+            job = services.create_job(actor=self.actor, **validated(serializer))
             return 201, self.row_of(pk=job.pk)
 
         return answer_once(request, data, create)
@@ -130,8 +131,7 @@ class SiteJobViewSet(JobViewSet):
         return self.created(request)
 
     def site(self) -> Site:
-        sites = Site.objects.active().visible_to(self.request.user)
-        return get_object_or_404(sites, site_id=self.kwargs["site_id"])
+        return find_site(self.asked())
 
 
 class ExecutionViewSet(StrictViewSet):

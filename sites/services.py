@@ -11,7 +11,7 @@ from accounts.keys import ENROLMENT_KEY_PREFIX, make_key
 from accounts.models import User
 from audit import services as audit
 from audit.enums import AuditEvent
-from homepot.changes import refuse_duplicates, update_row
+from homepot.changes import insert_row, refuse_duplicates, update_row
 from homepot.identifiers import make_identifier
 from sites.errors import SiteHasDevicesError, SiteRetiredError
 from sites.models import Site
@@ -25,7 +25,7 @@ def create_site(*, actor: User | None, site_id: str | None = None, **fields: Any
     """
     site = Site(site_id=site_id or make_identifier("site"), **fields)
     with refuse_duplicates(site_id=f"The site id {site.site_id} is taken; choose another."):
-        site.save(force_insert=True)
+        insert_row(site)
     audit.record(
         event=AuditEvent.SITE_CREATED,
         actor=actor,

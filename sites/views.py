@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.http import Http404
+
 from accounts.policy import READ_AND_OPERATE, READ_SITES, Action
-from homepot.compiled import Asked
+from homepot.compiled import Asked, Question
 from homepot.viewsets import ResourceViewSet
 from sites import services
 from sites.filters import SiteFilter
 from sites.models import Site
 from sites.querysets import SiteQuerySet
 from sites.serializers import SiteSerializer
+
+
+def find_site(asked: Asked) -> Site:
+    """The active site `site_id` as asked; raises Http404 when the caller may not see it."""
+    site = Question(asked, _active_site).first(Site)
+    if site is None:
+        raise Http404
+    return site
+
+
+def _active_site(asked: Asked) -> SiteQuerySet:
+    return Site.objects.active().visible_to(asked.user).filter(site_id=asked["site_id"])
 
 
 class SiteViewSet(ResourceViewSet):

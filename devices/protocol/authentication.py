@@ -28,8 +28,8 @@ class DeviceAuthentication(authentication.BaseAuthentication):
     """
 
     def authenticate(self, request: Request) -> tuple[Device, Any] | None:
-        device_id = request.headers.get(DEVICE_ID_HEADER)
-        key = request.headers.get(KEY_HEADER)
+        device_id = request.META.get("HTTP_X_DEVICE_ID")
+        key = request.META.get("HTTP_X_API_KEY")
         if not device_id or not key:
             return None
         now = timezone.now()

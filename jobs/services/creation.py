@@ -15,10 +15,18 @@ from audit import services as audit
 from audit.enums import AuditEvent
 from devices.models import Device
 from devices.querysets import DeviceQuerySet
+from homepot.changes import insert_row
 from homepot.identifiers import make_identifier
 from homepot.transactions import retried
 from jobs.configuration import refuse_empty_configuration
-from jobs.enums import RETRYABLE, ErrorCode, ExecutionStatus, JobAction, JobStatus
+from jobs.enums import (
+    NEEDED_PERMISSION,
+    RETRYABLE,
+    ErrorCode,
+    ExecutionStatus,
+    JobAction,
+    JobStatus,
+)
 from jobs.errors import JobNotEndedError, NoTargetError, NothingToRetryError
 from jobs.models import Job, JobExecution
 from jobs.services.deadlines import end_due_executions
@@ -143,11 +151,13 @@ def _create(job: Job, devices: DeviceQuerySet) -> None:
     job.job_id = make_identifier("job")
     job.status = JobStatus.PENDING if is_ahead else JobStatus.QUEUED
     job.released_at = None if is_ahead else now
-    job.save(force_insert=True)
+    insert_row(job)
     total = _freeze(job, devices, now=now, queued_at=queued_at)
     if not total:
         raise NoTargetError(f"There is no active device for this job ({_described(job)}).")
-    lacking = JobExecution.objects.filter(job=job, status=ExecutionStatus.FAILED).count()
+    lacking = 0
+    if NEEDED_PERMISSION.get(JobAction(job.action)):
+        lacking = JobExecution.objects.filter(job=job, status=ExecutionStatus.FAILED).count()
     job.total, job.failed, job.open = total, lacking, total - lacking
     if not is_ahead:
         begin_release(job, now=now, actor=job.created_by)
