@@ -128,9 +128,13 @@ def status_history(user: Any, fleet: Fleet, now: datetime) -> list[Counter[str]]
 
 
 def _changes(user: Any, since: datetime) -> Iterable[tuple[int, str, str, int]]:
+    # The few that are retired, as a list made once: looking at the device of each change took
+    # most of the time, at a hundred thousand changes a day.
+    retired = Device.objects.filter(is_active=False).order_by().values("pk")
     flips: QuerySet[Any, Any] = (
         StatusChange.objects.visible_to(user)
-        .filter(at__gte=since, device__is_active=True)
+        .filter(at__gte=since)
+        .exclude(device__in=retired)
         .order_by()
         .annotate(minute=MinuteNumber("at"))
         .values_list("minute", "old_status", "new_status")
