@@ -33,7 +33,7 @@ pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 3, 4, 15, 30, tzinfo=UTC)
 SCRIPT = "<script>alert(1)</script>"
 DEVICE_STATEMENTS = 12
-SITE_STATEMENTS = 8
+SITE_STATEMENTS = 9
 
 
 @pytest.fixture(autouse=True)
@@ -99,7 +99,7 @@ def test_site_page_takes_constant_statements(staff, rows, count_statements):
     for _ in range(rows):
         make_status_change(make_device(site=site))
     # 1. session, 2. account, 3. the site, 4. its devices by status, 5. its sums, 6. its devices,
-    # 7. their changes, 8. its jobs
+    # 7. their changes, 8. its jobs, 9. those that it shares with others
     with count_statements(SITE_STATEMENTS):
         page = browser.get(site_page(site))
     assert page.status_code == 200

@@ -19,6 +19,7 @@ from devices.enums import DeviceStatus, LifecycleState
 from devices.models import Device, DeviceCredential, StatusChange
 from devices.tests.factories import make_credential, make_device
 from homepot import steps
+from homepot.admin import commands
 from homepot.steps import as_ranges, from_ranges
 from sites.tests.factories import make_site
 
@@ -196,6 +197,33 @@ def test_whole_filtered_list_is_named_counted_and_suspended(staff, monkeypatch):
     active = Device.objects.filter(lifecycle_state="active")
     assert set(active) == {other, late}
     assert AuditLog.objects.filter(event_type="device_suspended").count() == 23
+
+
+def test_what_takes_long_goes_on_over_several_requests_and_says_how_far_it_is(staff, monkeypatch):
+    monkeypatch.setattr(commands, "SECONDS_AT_ONCE", 0)
+    monkeypatch.setattr(commands, "STEP_ROWS", 2)
+    devices = make_fleet(5)
+    # One that is as it should be is left, and counted, whichever request comes to it.
+    services.suspend_device(device=devices[0], actor=None)
+    browser = staff(Role.OPERATOR)
+    sent = {"action": "suspend_selected", ACTION_CHECKBOX_NAME: pks(devices)}
+    page = browser.post(LIST, sent)
+    sent = {"confirmed": "yes", **dict(page.context["hidden"])}
+    seen = []
+    while (page := browser.post(LIST, sent)).status_code == 200:
+        text = page.content.decode()
+        seen.append((page.context["seen"], page.context["done"], page.context["left"]))
+        assert f"{seen[-1][0]} of 5 devices" in text
+        # What was done is done, and told of, wherever somebody stops.
+        assert AuditLog.objects.filter(actor_kind="user").count() == seen[-1][0] - 1
+        sent = dict(page.context["hidden"])
+    assert seen == [
+        (2, "Suspended: 1 device.", "3 devices"),
+        (4, "Suspended: 3 devices.", "1 device"),
+    ]
+    assert set(column("lifecycle_state")) == {LifecycleState.SUSPENDED}
+    told = [str(message) for message in get_messages(page.wsgi_request)]
+    assert told == ["Suspended: 4 devices.", "Left as they were: 1 device."]
 
 
 def test_selected_rows_alone_are_changed(staff):

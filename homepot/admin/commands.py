@@ -6,6 +6,7 @@ and a row that has come to the list meanwhile is not among them.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from django.core.exceptions import BadRequest
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.decorators import action
 from unfold.enums import ActionVariant
@@ -23,12 +25,17 @@ from unfold.enums import ActionVariant
 from homepot.admin.once import has_token, new_token, once
 from homepot.admin.pages import ModelAdmin
 from homepot.admin.refusals import REFUSALS, refusal_messages, refusal_text
-from homepot.steps import Tally, as_ranges, from_ranges, in_steps
+from homepot.forms import is_key
+from homepot.steps import STEP_ROWS, Tally, as_ranges, from_ranges, in_steps
 
 MOST_AT_ONCE = 50_000
 NAMED = 20
 # Of what was refused, so much is told.
 REFUSALS_TOLD = 5
+# After so long a request says how far it is, and a next one goes on.
+SECONDS_AT_ONCE = 4.0
+# Of what was sent, what the next request has anew, or needs no more.
+NOT_SENT_ON = frozenset({"csrfmiddlewaretoken", "_selected_action", "select_across"})
 
 
 @dataclass(frozen=True)
@@ -233,10 +240,13 @@ class CommandAdmin(ModelAdmin):
         back: str,
     ) -> HttpResponse | None:
         fields = _fields(form)
-        if command.run_many is None:
-            tally = self._one_by_one(request, command, pks, fields)
+        if command.key_means:
+            # The keys are shown this once, all of them together.
+            tally = self._some(request, command, pks, fields)
         else:
-            tally = command.run_many(pks, request.user, **fields)
+            tally, rest = self._as_far_as_time_goes(request, command, pks, fields)
+            if rest:
+                return self._progress(request, command, tally, rest, back)
         if tally.done:
             text = f"{command.done}: {self.counted(tally.done)}."
             self.message_user(request, text, messages.SUCCESS)
@@ -255,6 +265,57 @@ class CommandAdmin(ModelAdmin):
             back=back or request.get_full_path(),
         )
 
+    def _as_far_as_time_goes(
+        self, request: HttpRequest, command: Command, pks: Sequence[int], fields: dict[str, Any]
+    ) -> tuple[Tally, list[int]]:
+        """What was done in this request and those before it, and what is left for the next."""
+        tally = _so_far(request)
+        tally.asked += len(pks)
+        ends_at = time.monotonic() + SECONDS_AT_ONCE
+        rest = sorted(pks)
+        while rest:
+            step, rest = rest[:STEP_ROWS], rest[STEP_ROWS:]
+            tally.done += self._some(request, command, step, fields).done
+            if time.monotonic() >= ends_at:
+                break
+        return tally, rest
+
+    def _some(
+        self, request: HttpRequest, command: Command, pks: Sequence[int], fields: dict[str, Any]
+    ) -> Tally:
+        if command.run_many is None:
+            return self._one_by_one(request, command, pks, fields)
+        tally: Tally = command.run_many(pks, request.user, **fields)
+        return tally
+
+    def _progress(
+        self, request: HttpRequest, command: Command, tally: Tally, rest: list[int], back: str
+    ) -> HttpResponse:
+        """The page that says how far it is, and sends itself on with the rest."""
+        seen = tally.asked - len(rest)
+        told = {"chosen": as_ranges(rest), "asked_before": seen, "done_before": tally.done}
+        sent = [
+            (name, value)
+            for name, values in request.POST.lists()
+            if name not in told and name not in NOT_SENT_ON
+            for value in values
+        ]
+        return TemplateResponse(
+            request,
+            "homepot/admin/many_progress.html",
+            {
+                **self.admin_site.each_context(request),
+                "opts": self.opts,
+                "title": f"{command.title}: {seen:,} of {self.counted(tally.asked)}",
+                "done": f"{command.done}: {self.counted(tally.done)}.",
+                "left": self.counted(len(rest)),
+                "seen": seen,
+                "asked": tally.asked,
+                "back": back or request.get_full_path(),
+                "hidden": [*sent, *told.items()],
+            },
+        )
+
     def _one_by_one(
         self,
         request: HttpRequest,
@@ -262,7 +323,7 @@ class CommandAdmin(ModelAdmin):
         pks: Sequence[int],
         fields: dict[str, Any],
     ) -> Tally:
-        tally = Tally(asked=len(pks))
+        tally = Tally()
         things = self.get_queryset(request)
         refused = 0
         for step in in_steps(pks):
@@ -282,6 +343,15 @@ class CommandAdmin(ModelAdmin):
 
     def _to_page(self, thing: Any) -> HttpResponse:
         return redirect(self.page_url(thing))
+
+
+def _so_far(request: HttpRequest) -> Tally:
+    """What earlier requests for the same choice did, as the page between them told."""
+    numbers = [request.POST.get(name, "") for name in ("asked_before", "done_before")]
+    if not all(map(is_key, numbers)):
+        return Tally()
+    asked, done = map(int, numbers)
+    return Tally(asked=asked, done=min(done, asked))
 
 
 def _fields(form: CommandForm | None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -16,13 +16,16 @@ from devices.enums import LifecycleState
 from devices.models import Device
 from homepot.admin import NOTHING, list_url, moment_text, page_link, sections, two_lines
 from homepot.admin.commands import MOST_AT_ONCE
-from jobs.admin.labels import progress_bar, status_label
+from jobs.admin.labels import progress_bar, segment_name, status_label
 from jobs.admin.ordering import Choice, order_page
 from jobs.models import Job, JobExecution
 from sites.models import Site
 
 NEWEST = 8
 TEXT_LENGTH = 160
+# Of the jobs for several sites, so many of the newest.
+SHARED_LOOKED_AT = 200
+DEVICE_DEFERRED = ("device__config", "device__os_details", "device__permissions")
 
 
 def _order_url(request: HttpRequest, **place: int) -> str | None:
@@ -84,16 +87,20 @@ def work_of_device(request: HttpRequest, device: Device) -> dict[str, Any]:
 
 
 def work_of_site(request: HttpRequest, site: Site) -> dict[str, Any]:
-    """1. the newest jobs for it."""
+    """1. the newest jobs for it, 2. the newest of several sites that have a device of it."""
     now = timezone.now()
-    newest = (
-        Job.objects.filter(site=site)
-        .select_related("created_by")
-        .defer("payload", "target", "result")
-        .order_by("-created_at", "-pk")[:NEWEST]
+    in_order = (
+        Job.objects.select_related("created_by", "device")
+        .defer("payload", "target", "result", *DEVICE_DEFERRED)
+        .order_by("-created_at", "-pk")
     )
+    own_work = JobExecution.objects.filter(job=OuterRef("pk"), device__site=site).order_by()
+    lately = Job.objects.filter(site=None).order_by("-created_at", "-pk").values("pk")
+    shared = in_order.filter(Exists(own_work), pk__in=lately[:SHARED_LOOKED_AT])
+    found = [*in_order.filter(site=site)[:NEWEST], *shared[:NEWEST]]
+    newest = sorted(found, key=lambda job: (job.created_at, job.pk), reverse=True)[:NEWEST]
     return {
-        "headings": ("When", "Job", "Status", "Progress", "Who"),
+        "headings": ("When", "Job", "For", "Status", "Progress", "Who"),
         "rows": [
             (
                 moment_text(row.created_at, now),
@@ -101,6 +108,7 @@ def work_of_site(request: HttpRequest, site: Site) -> dict[str, Any]:
                     page_link("jobs_job", row.pk, row.get_action_display()),
                     row.description[:TEXT_LENGTH],
                 ),
+                _whom(row),
                 status_label(row.status),
                 progress_bar(row),
                 row.created_by or "-",
@@ -110,6 +118,14 @@ def work_of_site(request: HttpRequest, site: Site) -> dict[str, Any]:
         "empty": "No job was for devices of this site yet.",
         "all": list_url("jobs_job", site__id__exact=site.pk),
     }
+
+
+def _whom(job: Job) -> str:
+    if job.device is not None:
+        return job.device.name
+    if job.site_id is None:
+        return two_lines("Several sites", "this one among them")
+    return segment_name(job.segment) if job.segment else "All devices"
 
 
 def told(execution: JobExecution) -> str:

@@ -251,6 +251,17 @@ def test_form_says_what_is_wrong(staff, changed, told):
     assert not Job.objects.exists()
 
 
+def test_site_page_shows_jobs_of_several_sites_that_are_for_it_too(staff):
+    device, other, third = make_device(), make_device(), make_device()
+    shared = order_job(device, other, description="Both shops")
+    order_job(third, other, description="Elsewhere")
+    own = order_job(device, description="Alone")
+    page = staff(Role.VIEWER).get(f"/admin/sites/site/{device.site.pk}/change/").content.decode()
+    assert page.index(f"{LIST}{own.pk}/") < page.index(f"{LIST}{shared.pk}/")
+    assert page.count("this one among them") == 1
+    assert "Elsewhere" not in page
+
+
 def test_scheduled_by_the_clocks_of_the_site(staff):
     device = make_device()
     device.site.timezone = "Europe/Berlin"
