@@ -43,7 +43,7 @@ def test_workers_share_the_work_and_end_when_told_to():
         wait_until(lambda: HealthRollup.objects.exists() and StatusChange.objects.exists(), first)
         late = make_silent_device()
         # A sweep comes by every few seconds.
-        wait_until(lambda: late.status_changes.exists(), second, seconds=10)
+        wait_until(lambda: late.status_changes.exists(), second)
         for worker in (first, second):
             wait_until_working(worker)
             worker.terminate()

@@ -17,8 +17,8 @@ from homepot.testing.line import line_to
 
 pytestmark = pytest.mark.django_db
 
-# Each may take longer on a machine that is busy.
-SOON = 1.0
+# It takes a moment; but the machine may be busy. Who waits for a connection waits for longer.
+SOON = 3.0
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_server_that_is_away_is_told_soon_and_found_soon(line, use):
         assert time.monotonic() - began < SOON
     line.mend()
     began = time.monotonic()
-    while time.monotonic() - began < 2 * SOON:
+    while time.monotonic() - began < SOON:
         with suppress(OperationalError):
             use()
             return

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from homepot.models import Sweep
-from homepot.testing.processes import manage, wait_until
+from homepot.testing.processes import WAIT_SECONDS, manage, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,9 +28,7 @@ def test_worker_sweeps_until_it_is_told_to_stop(number):
     with manage("run_worker", **SETTINGS) as worker:
         wait_until(lambda: sweep("quick").runs >= 3 and sweep("endless").lease_until, worker)
         worker.send_signal(number)
-        started = time.monotonic()
-        _, log = worker.communicate(timeout=10)
-        assert time.monotonic() - started < 5
+        _, log = worker.communicate(timeout=WAIT_SECONDS)
     assert worker.returncode == 0
     # The step under way was finished, and its lease given back.
     assert not Sweep.objects.filter(lease_until__isnull=False).exists()
@@ -48,9 +46,7 @@ def test_worker_takes_over_from_one_that_was_killed():
             wait_until(lambda: sweep("quick").runs >= 3, second)
             assert sweep("slow").runs == 0
             os.kill(first.pid, signal.SIGKILL)
-            killed_at = time.monotonic()
             wait_until(lambda: sweep("slow").runs >= 1, second)
-            assert time.monotonic() - killed_at < 5
 
 
 def test_worker_outlives_an_outage_of_the_database():
@@ -79,7 +75,7 @@ def test_worker_outlives_an_outage_of_the_database():
         runs = sweep("quick").runs
         wait_until(lambda: sweep("quick").runs > runs + 1, worker)
         worker.terminate()
-        _, log = worker.communicate(timeout=10)
+        _, log = worker.communicate(timeout=WAIT_SECONDS)
     assert worker.returncode == 0
     assert log.count("The database does not answer") == 1
     assert log.count("The database answers again") == 1
