@@ -6,9 +6,21 @@ from __future__ import annotations
 import os
 import sys
 
+from homepot.metrics.folder import shared_folder
+
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "homepot.settings")
+    if sys.argv[1:2] == ["serve"]:
+        # Both are asked for as soon as settings and apps are loaded.
+        os.environ["HOMEPOT_PROCESS"] = "web"
+        with shared_folder():
+            run_command()
+    else:
+        run_command()
+
+
+def run_command() -> None:
     try:
         from django.core.exceptions import ImproperlyConfigured
         from django.core.management import execute_from_command_line

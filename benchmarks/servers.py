@@ -48,8 +48,8 @@ class Server:
         return cpu_seconds(self.process)
 
     def memory_bytes(self) -> int:
-        """What its processes hold for themselves, without what they share."""
-        return sum(_own_memory(process) for process in _tree(self.process))
+        """Of all its processes, what they share counted once."""
+        return sum(_memory_share(process) for process in _tree(self.process))
 
 
 @contextmanager
@@ -145,9 +145,10 @@ def _tree(process: psutil.Process) -> list[psutil.Process]:
     return [process, *process.children(recursive=True)]
 
 
-def _own_memory(process: psutil.Process) -> int:
+def _memory_share(process: psutil.Process) -> int:
+    """What it holds for itself, and its share of what it has together with others."""
     try:
-        return int(process.memory_full_info().uss)
+        return int(process.memory_full_info().pss)
     except psutil.Error:
         return 0
 

@@ -333,6 +333,27 @@ SHORT_PATHS = {
     "/api/v1/agent/heartbeat": "devices.protocol.check_in_views.heartbeat_view",
 }
 
+# When requests come faster than answers: see homepot/admission.py. Devices make these calls by the
+# thousand, and make them again; all others go first.
+DEFERRABLE_PATHS = frozenset(
+    {
+        "/api/v1/agent/check-in",
+        "/api/v1/agent/check-ins",
+        "/api/v1/agent/heartbeat",
+        "/api/v1/agent/telemetry",
+        "/api/v1/agent/logs",
+        "/api/v1/devices/pending",
+        "/api/v1/push/pending",
+    }
+)
+# Answered at once, for they must answer when little else does.
+UNDELAYED_PATHS = frozenset({"/livez", "/readyz", "/api/v1/health/health", "/metrics"})
+MAX_WAITING_CHECK_INS = env.int("DEVICES__MAX_WAITING_CHECK_INS", default=64)
+if not 1 <= MAX_WAITING_CHECK_INS <= 1000:
+    raise ImproperlyConfigured(
+        f"DEVICES__MAX_WAITING_CHECK_INS is {MAX_WAITING_CHECK_INS}; it must be 1 to 1000."
+    )
+
 # What ends the work of a device that leaves: is suspended, retired, moved or re-enrolled.
 
 DEVICE_LEAVING = ["jobs.services.end_device_work"]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from django.db import connection
-from django.urls import resolve
 
 from homepot.outages import database_outages
 from homepot.pulse import start_pulse
 
 
 def warm_up() -> None:
-    """Fill the pool, load every URL and start the pulse.
+    """Fill the pool and start the pulse.
 
     `serve` has seen that the database is there. When it is away by now, or while a process
     that died is replaced, requests are told so until it is back.
@@ -18,5 +17,4 @@ def warm_up() -> None:
     with database_outages.tolerate():
         connection.ensure_connection()
     connection.close()
-    resolve("/")
     start_pulse()

@@ -1,53 +1,56 @@
-"""The main process of the web server; `manage.py serve` becomes this one.
+"""The web server: granian's main process, with the application loaded once for all its workers.
 
-Not `granian` from its command line, whose log lines could not look like all others.
+Workers are forks of it: they start at once and share the memory of what was loaded. What is a
+process's own, connections and threads, each of them begins by itself.
 """
 
 from __future__ import annotations
 
-import argparse
+import gc
 import os
 import signal
 
+from django.conf import settings
+from django.urls import resolve
 from granian import Granian
 from granian.constants import Interfaces
+from granian.log import logger as granian_logger
 
-from homepot.logging import logging_options
-from homepot.metrics.folder import shared_folder
+from homepot.admission import WSGI, Admission, waiting_threads
+from homepot.handler import TolerantWSGIHandler
+from homepot.warm_up import warm_up
 
 # How long requests may take to end once the server is to stop.
 STOP_SECONDS = 10
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--host", required=True)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--workers", type=int, required=True)
-    parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--log-level", required=True)
-    parser.add_argument("--log-format", required=True)
-    arguments = parser.parse_args()
+def serve(*, host: str, port: int, workers: int, threads: int) -> None:
+    """Serve until told to stop; each worker works on as many requests at once as `threads`."""
+    application = Admission(TolerantWSGIHandler(), working=threads)
+    resolve("/")  # loads every URL
+
+    def load() -> WSGI:
+        warm_up()
+        return application
+
+    # Most of its threads only wait for their turn; they are made when that many requests are there.
+    granian_logger.addFilter(lambda record: "Python threads" not in record.getMessage())
     os.register_at_fork(after_in_child=_prepare_worker)
-    with shared_folder():
-        serve(arguments)
-
-
-def serve(arguments: argparse.Namespace) -> None:
+    # What is there now stays: looking at it again and again would only copy it for each worker.
+    gc.collect()
+    gc.freeze()
     Granian(
-        "homepot.wsgi:application",
-        address=arguments.host,
-        port=arguments.port,
+        settings.WSGI_APPLICATION,
+        address=host,
+        port=port,
         interface=Interfaces.WSGI,
-        workers=arguments.workers,
-        blocking_threads=arguments.threads,
+        workers=workers,
+        blocking_threads=threads + waiting_threads(),
         websockets=False,
         respawn_failed_workers=True,
         workers_kill_timeout=STOP_SECONDS,
-        log_dictconfig=logging_options(
-            level=arguments.log_level, format=arguments.log_format, echo_sql=False
-        ),
-    ).serve()
+        log_dictconfig=settings.LOGGING,
+    ).serve(target_loader=load, wrap_loader=False)
 
 
 def _prepare_worker() -> None:
@@ -57,7 +60,3 @@ def _prepare_worker() -> None:
     # Ctrl-C reaches all processes of a terminal at once. A worker that then gets the main
     # process's word too sometimes stops in the middle of stopping.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-
-
-if __name__ == "__main__":
-    main()

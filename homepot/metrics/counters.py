@@ -18,6 +18,9 @@ REQUESTS = Histogram(
 REFUSED_KEYS = Counter(
     "homepot_refused_keys", "Requests with a key, token or session that is not good."
 )
+DEFERRED = Counter(
+    "homepot_deferred_requests", "Check-ins and the like that were told to come again: overload."
+)
 POOL_CONNECTIONS = Gauge(
     "homepot_pool_connections",
     "Connections to PostgreSQL of all web processes.",

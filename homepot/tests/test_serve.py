@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import shutil
 import signal
 import socket
 import time
@@ -20,6 +20,7 @@ from django.conf import settings
 from django.db import connection
 
 from homepot.database import database_options, describe_database
+from homepot.testing.processes import wait_until
 from homepot.tests.conftest import assert_refused, run_python
 from homepot.web_server import STOP_SECONDS
 
@@ -115,9 +116,7 @@ def test_open_connections_do_not_keep_it_from_ending(serve, free_port):
 
 def test_killed_worker_is_replaced(serve, free_port):
     program = serve()
-    (worker,) = [
-        child for child in program.process.children() if "web_server" in " ".join(child.cmdline())
-    ]
+    (worker,) = program.process.children()
     worker.kill()
     program.wait_for("Respawning worker-1")
     psutil.wait_procs([worker])
@@ -187,18 +186,26 @@ def test_more_threads_than_connections_end_in_one_line(run_serve):
     )
 
 
-def test_worker_that_cannot_reach_the_database_says_so_and_waits(start, tmp_path, free_port):
+def test_worker_that_cannot_reach_the_database_says_so_and_waits(
+    sqlite, serve, migrated_database_url, tmp_path, free_port
+):
     """What `serve` has seen to be there may be gone when a worker that died is replaced."""
-    program = start(
-        *("-m", "homepot.web_server", "--host", "127.0.0.1", "--port", free_port),
-        *("--workers", "2", "--threads", "4", "--log-level", "INFO", "--log-format", "text"),
-        DATABASE__URL=f"sqlite:///{tmp_path}/missing/homepot.db",
-    )
-    program.wait_for_workers(2, free_port)
+    here = tmp_path / "here"
+    here.mkdir()
+    shutil.copy(migrated_database_url.removeprefix("sqlite:///"), here / "homepot.db")
+    program = serve(workers=2, DATABASE__URL=f"sqlite:///{here}/homepot.db")
+    workers = program.process.children()
+    for worker in workers:
+        worker.suspend()  # or it might notice too
+    here.rename(tmp_path / "gone")
+    for worker in workers:
+        worker.kill()
+    for number in (1, 2):
+        wait_until(lambda: program.output.count(f"Started worker-{number}") == 2)  # noqa: B023
     assert status_of(free_port, "/readyz") == 503
     assert status_of(free_port, "/livez") == 200
-    told = f"trying again until it does: Cannot open the SQLite database {tmp_path}"
+    told = f"trying again until it does: Cannot open the SQLite database {here}"
     # By each of the workers, and not for each request.
     assert program.output.count(told) == 2
     assert "Traceback" not in program.output
-    assert os.listdir(tmp_path) == ["output-0"]
+    assert not here.exists()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
@@ -38,15 +39,31 @@ class Command(BaseCommand):
         if options["workers"] < 1 or options["threads"] < 1:
             raise CommandError("--workers and --threads are at least 1.")
         check_connections_suffice(threads=options["threads"])
-        check_migrations_applied()
+        with without_pool():
+            check_migrations_applied()
         try:
             check_port(options["host"], options["port"])
         except PortError as error:
             raise CommandError(str(error)) from None
         # Before the workers, so that it is said once.
         logger.info("Serving from the %s", describe_database(connection.settings_dict))
+        # It loads all that the web needs.
+        from homepot.web_server import serve
+
+        os.chdir(settings.BASE_DIR)
+        serve(**{name: options[name] for name in ("host", "port", "workers", "threads")})
+
+
+@contextmanager
+def without_pool() -> Iterator[None]:
+    """A block with a plain connection: a pool has threads, which do not live through a fork."""
+    pool = connection.settings_dict["OPTIONS"].pop("pool", None)
+    try:
+        yield
+    finally:
         connection.close()
-        become_web_server(options)
+        if pool:
+            connection.settings_dict["OPTIONS"]["pool"] = pool
 
 
 def check_connections_suffice(*, threads: int) -> None:
@@ -73,14 +90,3 @@ def check_migrations_applied() -> None:
             f"The {describe_database(connection.settings_dict)} holds an unfinished copy. Finish "
             "it with `python manage.py copy_database --resume`."
         )
-
-
-def become_web_server(options: dict[str, Any]) -> None:
-    """Put the web server in this process's place, so that signals go straight to it."""
-    command = [sys.executable, "-m", "homepot.web_server"]
-    for name in ("host", "port", "workers", "threads"):
-        command += [f"--{name}", str(options[name])]
-    command += ["--log-level", settings.LOG_LEVEL, "--log-format", settings.LOG_FORMAT]
-    os.chdir(settings.BASE_DIR)
-    sys.stdout.flush()
-    os.execv(command[0], command)  # noqa: S606
