@@ -28,7 +28,7 @@ from homepot.tests.installations import Installation
 from homepot.transfer.databases import options_of
 
 COMMAND_SECONDS = 60
-START_SECONDS = 30
+START_SECONDS = 90
 SETTLE_SECONDS = 0.5
 
 
