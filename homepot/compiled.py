@@ -124,7 +124,7 @@ class Question(NamedTuple):
             self.is_kept and is_kept,
         )
 
-    def rows(self) -> list[Any]:
+    def rows(self) -> list[tuple[Any, ...]]:
         """What the queryset, which must be one of `values_list`, gives; JSON as it is stored."""
         if not self.is_kept:
             return list(self.queryset())
@@ -207,20 +207,18 @@ class _Compiled:
             connection.ops.adapt_datetimefield_value if connection.vendor == "sqlite" else None,
         )
 
-    def rows(self, asked: Asked) -> list[Any]:
+    def rows(self, asked: Asked) -> list[tuple[Any, ...]]:
         values = [find(asked) for find in self.values]
         if adapt := self.adapt_time:
             values = [adapt(value) if isinstance(value, datetime) else value for value in values]
         rows = fetch_rows(self.sql, [values[place] for place in self.places])
-        if not self.converters:
+        if not rows or not self.converters:
             return rows
-        converted = []
-        for row in rows:
-            columns = list(row)
-            for index, convert in self.converters:
-                columns[index] = convert(columns[index])
-            converted.append(columns)
-        return converted
+        # Column by column, which takes a third of the time.
+        columns: list[Any] = list(zip(*rows, strict=True))
+        for index, convert in self.converters:
+            columns[index] = map(convert, columns[index])
+        return list(zip(*columns, strict=True))
 
 
 _compiled: dict[tuple[Hashable, ...], _Compiled | None] = {}

@@ -11,6 +11,7 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 import orjson
 from django.db import models
@@ -186,9 +187,9 @@ class KeysetPagination(BasePagination):
 
     def _link(self, request: Request, order: str, row: tuple[Any, ...], *, is_reverse: bool) -> str:
         *_, value, pk = row
-        query = request.query_params.copy()
-        query["cursor"] = Cursor(order, value, pk, is_reverse).encode()
-        return request.build_absolute_uri(f"{request.path}?{query.urlencode()}")
+        cursor = Cursor(order, value, pk, is_reverse).encode()
+        query = urlencode(request.query_params.dict() | {"cursor": cursor})
+        return request.build_absolute_uri(f"{request.path}?{query}")
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         link = {"type": "string", "format": "uri", "nullable": True}
