@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -144,24 +144,25 @@ def _rules_of_sqlite(source: Any, table: Table, *, is_for_postgresql: bool) -> l
     """
     quote = source.ops.quote_name
     rules: list[Rule] = []
-    oddities = _oddities_of_texts(source, table)
+    # What is stricter than a text is looked at one by one anyhow.
+    strict = {Kind.INTEGER, Kind.FLOAT}
+    if is_for_postgresql:
+        strict |= {Kind.BOOLEAN, Kind.TIME, Kind.UUID, Kind.ADDRESS}
+    texts = [column for column in table.columns if column.kind not in strict]
+    oddities = _oddities_of_texts(source, table, texts)
     for column in table.columns:
         name = quote(column.name)
         if is_for_postgresql:
             rules += _refused_by_postgresql(column, name, oddities)
-        if Oddity.UNDECODABLE in oddities and column.kind not in (Kind.INTEGER, Kind.FLOAT):
+        if Oddity.UNDECODABLE in oddities and column in texts:
             rules.append(Rule(column.name, "hold bytes that are not UTF-8", "1", _is_not_utf8))
     return rules
 
 
-def _oddities_of_texts(source: Any, table: Table) -> Oddity:
-    """What is found in any text of `table`."""
+def _oddities_of_texts(source: Any, table: Table, columns: Sequence[Column]) -> Oddity:
+    """What is found in any text in these columns of `table`."""
     quote = source.ops.quote_name
-    names = [
-        f"coalesce({quote(column.name)}, '')"
-        for column in table.columns
-        if column.kind not in (Kind.INTEGER, Kind.FLOAT)
-    ]
+    names = [f"coalesce({quote(column.name)}, '')" for column in columns]
     oddities = Oddity(0)
     if not names:
         return oddities
