@@ -22,7 +22,6 @@ from django.db import connection
 from homepot.database import database_options, describe_database
 from homepot.testing.processes import wait_until
 from homepot.tests.conftest import assert_refused, run_python
-from homepot.web_server import STOP_SECONDS
 
 
 def description_of(url):
@@ -99,10 +98,7 @@ def test_json_log_has_one_object_a_line_and_no_secrets(serve, free_port):
 def test_signal_ends_all_of_it(serve, free_port, number, group):
     program = serve(workers=2)
     status_of(free_port)
-    began = time.monotonic()
     assert program.end(number, group=group) == 0
-    # Later they would have been killed.
-    assert time.monotonic() - began < STOP_SECONDS
     assert "Traceback" not in program.output
 
 
