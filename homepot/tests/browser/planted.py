@@ -98,15 +98,15 @@ def plant(server: str, actor: User) -> Job:
     command = execution_of(job).execution_id
     tell(f"/devices/{command}/status", **task)
     speaker.close()
-    sign_in_badly(server)
+    sign_in_badly(SHORT)
+    sign_in_badly(actor.username)
     return job
 
 
-def sign_in_badly(server: str) -> None:
-    """Leave a name and a browser in the record of failed sign-ins."""
-    Client(headers={"user-agent": HEADER}).post(
-        "/admin/login/", {"username": SHORT, "password": LONG}, REMOTE_ADDR="10.0.0.9"
-    )
+def sign_in_badly(username: str) -> None:
+    """Leave a name and a browser in the records of failed sign-ins."""
+    form = {"username": username, "password": LONG}
+    Client(headers={"user-agent": HEADER}).post("/admin/login/", form)
 
 
 def upload(user: User, model: str) -> int:

@@ -9,6 +9,8 @@ import pytest
 from django.conf import settings
 from playwright.sync_api import Browser, Page
 
+from homepot.testing.browser import WAIT_SECONDS
+
 SCRIPT = (settings.BASE_DIR / "homepot/static/homepot/live.js").read_text()
 PAGE = "http://homepot.example/"
 ROWS = (
@@ -34,6 +36,7 @@ def answers() -> dict[str, Any]:
 @pytest.fixture
 def page(chromium: Browser, answers: dict[str, Any]) -> Iterator[Page]:
     page = chromium.new_page()
+    page.set_default_timeout(WAIT_SECONDS * 1000)
 
     def answer(route: Any) -> None:
         path = "/" + route.request.url.removeprefix(PAGE)

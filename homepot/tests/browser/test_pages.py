@@ -46,7 +46,7 @@ def newest_things(job: Job) -> dict[str, Any]:
     execution = job.executions.get()
     return {
         "accounts/user": job.created_by_id,
-        "axes/accessattempt": AccessAttempt.objects.latest("pk").pk,
+        "axes/accessattempt": AccessAttempt.objects.earliest("pk").pk,
         "audit/auditlog": AuditLog.objects.exclude(user_agent="").latest("pk").pk,
         "sites/site": Site.objects.get().pk,
         "devices/device": execution.device.pk,
@@ -88,6 +88,7 @@ def test_pages_show_what_was_planted_as_text(open_page: Open, server: str) -> No
         f"devices/healthcheck/{things['devices/healthcheck']}": planted.LONG,
         f"devices/deviceevent/{things['devices/deviceevent']}": planted.LONG,
         f"jobs/jobexecution/{things['jobs/jobexecution']}": planted.SHORT,
+        f"accounts/user/{things['accounts/user']}": planted.HEADER[:40],
         f"audit/auditlog/{things['audit/auditlog']}": planted.HEADER,
         f"axes/accessattempt/{things['axes/accessattempt']}": "<svg onload=pwned()>",
     }.items():
