@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 
 from accounts.enums import Role, SiteAccess
 from accounts.models import User, canonical
-from homepot.filters import BooleanFilter, SearchFilter
+from homepot.filters import BooleanFilter, ChoiceFilter, SearchFilter
 
 
 class _UsernameFormField(forms.CharField):
@@ -25,9 +25,9 @@ class UsernameFilter(django_filters.CharFilter):
 
 
 class UserFilter(django_filters.FilterSet):
-    role = django_filters.ChoiceFilter(choices=Role.choices)
+    role = ChoiceFilter(choices=Role.choices)
     is_active = BooleanFilter()
-    site_access = django_filters.ChoiceFilter(choices=SiteAccess.choices)
+    site_access = ChoiceFilter(choices=SiteAccess.choices)
     search = SearchFilter(
         method="filter_search", label="Part of the username, e-mail address or full name."
     )

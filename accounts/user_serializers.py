@@ -9,7 +9,7 @@ from rest_framework import serializers
 from accounts.enums import Role
 from accounts.fields import PasswordField, SiteIdsField, check_first_password
 from accounts.models import User
-from homepot.fields import StrictModelSerializer
+from homepot.fields import ChoiceField, StrictModelSerializer
 from homepot.text import validate_name
 
 
@@ -76,4 +76,4 @@ class UserSerializer(StrictModelSerializer):
 
 
 class RoleSerializer(serializers.Serializer):
-    role = serializers.ChoiceField(choices=Role.choices)
+    role = ChoiceField(choices=Role.choices)

@@ -9,19 +9,19 @@ from django.db.models import QuerySet
 
 from audit.enums import AuditEvent, Outcome, Severity
 from audit.models import AuditLog
-from homepot.filters import time_span
+from homepot.filters import ChoiceFilter, time_span
 
 
 class AuditLogFilter(django_filters.FilterSet):
-    event_type = django_filters.ChoiceFilter(choices=AuditEvent.choices)
+    event_type = ChoiceFilter(choices=AuditEvent.choices)
     actor = django_filters.CharFilter(
         field_name="actor_label", label="A username, a device's id, or system."
     )
     site = django_filters.CharFilter(method="filter_reference", label="The id of a site.")
     device = django_filters.CharFilter(method="filter_reference", label="The id of a device.")
     job = django_filters.CharFilter(method="filter_reference", label="The id of a job.")
-    outcome = django_filters.ChoiceFilter(choices=Outcome.choices)
-    severity = django_filters.ChoiceFilter(choices=Severity.choices)
+    outcome = ChoiceFilter(choices=Outcome.choices)
+    severity = ChoiceFilter(choices=Severity.choices)
     since, until = time_span("created_at")
     request_id = django_filters.CharFilter()
 

@@ -9,7 +9,6 @@ from django.http import StreamingHttpResponse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -28,6 +27,7 @@ from audit.serializers import (
 )
 from audit.statistics import count_rows
 from homepot.compiled import Asked
+from homepot.fields import ChoiceField
 from homepot.viewsets import StrictViewSet
 
 STATISTICS_PERIOD = timedelta(days=30)
@@ -90,7 +90,7 @@ class AuditLogViewSet(StrictViewSet):
     )
     def export(self, request: Request) -> StreamingHttpResponse:
         """All rows that the filters let through, as a file. Reading it is audited itself."""
-        choice = serializers.ChoiceField(choices=ExportFormat.choices)
+        choice = ChoiceField(choices=ExportFormat.choices)
         try:
             format = choice.run_validation(request.query_params.get("format", ExportFormat.CSV))
         except ValidationError as error:

@@ -7,13 +7,13 @@ from django.db.models import Q, QuerySet
 
 from devices.enums import DeviceStatus, DeviceType, EventKind, LifecycleState
 from devices.models import Device, DeviceEvent, HealthCheck, StatusChange
-from homepot.filters import BooleanFilter, SearchFilter, time_span
+from homepot.filters import BooleanFilter, ChoiceFilter, SearchFilter, time_span
 
 
 class SiteDeviceFilter(django_filters.FilterSet):
-    device_type = django_filters.ChoiceFilter(choices=DeviceType.choices)
-    status = django_filters.ChoiceFilter(choices=DeviceStatus.choices, field_name="current_status")
-    lifecycle_state = django_filters.ChoiceFilter(choices=LifecycleState.choices)
+    device_type = ChoiceFilter(choices=DeviceType.choices)
+    status = ChoiceFilter(choices=DeviceStatus.choices, field_name="current_status")
+    lifecycle_state = ChoiceFilter(choices=LifecycleState.choices)
     search = SearchFilter(method="filter_search", label="Part of the id, name or address.")
 
     class Meta:
@@ -43,7 +43,7 @@ class HealthCheckFilter(django_filters.FilterSet):
 
 
 class StatusChangeFilter(django_filters.FilterSet):
-    new_status = django_filters.ChoiceFilter(choices=DeviceStatus.choices)
+    new_status = ChoiceFilter(choices=DeviceStatus.choices)
     since, until = time_span("at")
 
     class Meta:
@@ -52,7 +52,7 @@ class StatusChangeFilter(django_filters.FilterSet):
 
 
 class DeviceEventFilter(django_filters.FilterSet):
-    kind = django_filters.ChoiceFilter(choices=EventKind.choices)
+    kind = ChoiceFilter(choices=EventKind.choices)
     since, until = time_span("at")
 
     class Meta:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from django.db import models
 from django.utils import timezone
@@ -14,6 +15,8 @@ from rest_framework.utils.serializer_helpers import BindingDict
 
 EARLIEST_YEAR = 2000
 LATEST_YEAR = 2199
+# Of what was sent, so much is repeated.
+SHOWN_LENGTH = 50
 
 
 class UTCDateTimeField(serializers.DateTimeField):
@@ -52,6 +55,20 @@ class FiniteFloatField(serializers.FloatField):
         if not math.isfinite(value):
             self.fail("invalid")
         return value
+
+
+class ChoiceField(serializers.ChoiceField):
+    """One of some words; what is none of them is refused by naming them."""
+
+    def fail(self, key: str, **told: Any) -> NoReturn:
+        if key == "invalid_choice":
+            raise serializers.ValidationError(not_among(told["input"], self.choices), code=key)
+        super().fail(key, **told)
+
+
+def not_among(value: Any, choices: Iterable[Any]) -> str:
+    """What is said to `value`, which is none of `choices`."""
+    return f'"{str(value)[:SHOWN_LENGTH]}" is none of {", ".join(map(str, choices))}.'
 
 
 class JSONObjectField(serializers.JSONField):
@@ -106,6 +123,7 @@ class StrictModelSerializer(serializers.ModelSerializer):
         models.DateTimeField: UTCDateTimeField,
         models.FloatField: FiniteFloatField,
     }
+    serializer_choice_field = ChoiceField
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         attrs = super().validate(attrs)

@@ -61,6 +61,15 @@ class BooleanFilter(django_filters.BooleanFilter):
     field_class = _BooleanFormField
 
 
+class ChoiceFilter(django_filters.ChoiceFilter):
+    """One of some words; what is none of them is refused by naming them."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        words = ", ".join(str(value) for value, _ in kwargs["choices"])
+        told = {"invalid_choice": f'"%(value)s" is none of {words}.'}
+        super().__init__(**{"error_messages": told} | kwargs)
+
+
 class SearchFilter(django_filters.CharFilter):
     """Part of a text; `method` says of which."""
 

@@ -6,15 +6,15 @@ import django_filters
 from django.db.models import QuerySet
 
 from accounts.filters import UsernameFilter
-from homepot.filters import TimeFilter
+from homepot.filters import ChoiceFilter, TimeFilter
 from jobs.enums import ExecutionStatus, JobAction, JobPriority, JobStatus
 from jobs.models import Job, JobExecution
 
 
 class SiteJobFilter(django_filters.FilterSet):
-    status = django_filters.ChoiceFilter(choices=JobStatus.choices)
-    action = django_filters.ChoiceFilter(choices=JobAction.choices)
-    priority = django_filters.ChoiceFilter(
+    status = ChoiceFilter(choices=JobStatus.choices)
+    action = ChoiceFilter(choices=JobAction.choices)
+    priority = ChoiceFilter(
         choices=[(priority.label, priority.label) for priority in JobPriority],
         method="filter_priority",
     )
@@ -35,9 +35,7 @@ class JobFilter(SiteJobFilter):
 
 
 class ExecutionFilter(django_filters.FilterSet):
-    status = django_filters.ChoiceFilter(
-        choices=ExecutionStatus.choices, field_name="current_status"
-    )
+    status = ChoiceFilter(choices=ExecutionStatus.choices, field_name="current_status")
     error_code = django_filters.CharFilter()
     since = TimeFilter(field_name="created_at", lookup_expr="gte")
     until = TimeFilter(field_name="created_at", lookup_expr="lt")

@@ -16,6 +16,7 @@ from devices.models import Device
 from homepot.fields import (
     EARLIEST_YEAR,
     LATEST_YEAR,
+    ChoiceField,
     JSONObjectField,
     StrictModelSerializer,
     UTCDateTimeField,
@@ -188,13 +189,13 @@ class DeviceFilterField(JSONObjectField):
 class NewJobSerializer(JobSerializer):
     """A job for devices of a site, or with no `site_id` of any."""
 
-    action = serializers.ChoiceField(choices=ORDERED_ACTIONS)
+    action = ChoiceField(choices=ORDERED_ACTIONS)
     config_url = serializers.URLField(
         required=False, allow_blank=True, max_length=500, help_text=HTTP_URL
     )
     site_id = serializers.CharField(required=False, write_only=True)
     device_id = serializers.CharField(required=False, write_only=True)
-    segment = serializers.ChoiceField(choices=list(SEGMENTS), required=False)
+    segment = ChoiceField(choices=list(SEGMENTS), required=False)
     device_ids = serializers.ListField(
         child=serializers.CharField(),
         required=False,

@@ -243,7 +243,7 @@ def test_odd_periods_are_refused(admin, query, field):
 def test_event_types_are_told_in_words(viewer):
     answer = viewer.get("/api/v1/audit/event-types").json()
     assert len(answer["event_types"]) == len(AuditEvent)
-    assert {"event_type": "api_key_created", "name": "API Key Created"} in answer["event_types"]
+    assert {"event_type": "api_key_created", "name": "API key created"} in answer["event_types"]
 
 
 @pytest.fixture

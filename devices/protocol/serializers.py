@@ -5,6 +5,7 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from devices.enums import DeviceType
+from homepot.fields import ChoiceField
 from homepot.text import validate_name
 
 
@@ -14,7 +15,7 @@ class ProvisionSerializer(serializers.Serializer):
         max_length=200, trim_whitespace=False, help_text="The site's enrolment key."
     )
     device_name = serializers.CharField(max_length=100, validators=[validate_name])
-    device_type = serializers.ChoiceField(
+    device_type = ChoiceField(
         choices=DeviceType.choices, default=DeviceType.UNKNOWN, allow_null=True
     )
     os_details = serializers.JSONField(required=False, allow_null=True)

@@ -14,6 +14,7 @@ from homepot.testing.imports import apply, lines_of, read_text, verdicts
 from sites.models import Site
 from sites.tests.factories import make_site
 
+TYPES = ", ".join(DeviceType.values)
 pytestmark = pytest.mark.django_db
 
 HEAD = "device_id,site_id,name,device_type,ip_address,mac_address,config"
@@ -58,7 +59,7 @@ LINES = [
     ("d-3,s-9,Till 3,,,,", "refused", "There is no site s-9, or it is not one of yours."),
     ("d-3,s-old,Till 3,,,,", "refused", "Site s-old is retired."),
     ("d-3,,Till 3,,,,", "refused", "site_id: Say at which site"),
-    ("d-3,s-1,Till 3,toaster,,,", "refused", 'device_type: "toaster" is not a valid choice.'),
+    ("d-3,s-1,Till 3,toaster,,,", "refused", f'device_type: "toaster" is none of {TYPES}.'),
     ("d-3,s-1,Till 3,,10.0.0.256,,", "refused", "ip_address: Enter a valid IPv4"),
     ("d-3,s-1,Till 3,,,1234,", "refused", "mac_address: Write a MAC address as"),
     ("d-3,s-1,Till 3,,,,[1]", "refused", "config: Write a JSON object"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from devices.enums import DeviceStatus
+from homepot.fields import ChoiceField
 from jobs.enums import REPORTABLE_CHOICES, ExecutionStatus
 
 
@@ -42,7 +43,7 @@ class AcknowledgementSerializer(serializers.Serializer):
 
 
 class OutcomeSerializer(AcknowledgementSerializer):
-    status = serializers.ChoiceField(choices=REPORTABLE_CHOICES)
+    status = ChoiceField(choices=REPORTABLE_CHOICES)
     result = serializers.JSONField(required=False)
     error_code = serializers.CharField(required=False)
     error_message = serializers.CharField(required=False)

@@ -16,7 +16,7 @@ from audit.models import AuditLog
 from devices.enums import DeviceType, LifecycleState
 from devices.tests.factories import make_device
 from jobs import services
-from jobs.enums import ExecutionStatus, JobAction
+from jobs.enums import ORDERED_ACTIONS, ExecutionStatus, JobAction, JobStatus
 from jobs.models import Job, JobExecution
 from jobs.targets import Target
 from jobs.tests.factories import execution_of, make_job, offer, order_job
@@ -178,6 +178,15 @@ def test_bad_jobs_are_refused_by_field(operator, shop, path, sent, field):
     assert answer.status_code == 400, answer.content
     assert list(answer.json()["errors"]) == [field]
     assert not Job.objects.exists()
+
+
+def test_word_that_is_none_is_answered_with_those_there_are(operator, shop):
+    actions = ", ".join(value for value, _ in ORDERED_ACTIONS)
+    body = operator.post("/api/v1/jobs/jobs", {"action": "reboot", "segment": "all"}).json()
+    assert body["errors"] == {"action": [f'"reboot" is none of {actions}.']}
+    body = operator.get("/api/v1/jobs/jobs", {"status": "100%"}).json()
+    statuses = ", ".join(JobStatus.values)
+    assert body["errors"] == {"status": [f'"100%" is none of {statuses}.']}
 
 
 @pytest.mark.parametrize(
