@@ -5,7 +5,7 @@ COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --
 	--no-emit-index-url --custom-compile-command "make requirements"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow bench bench-quick lint check screenshots configuration \
+.PHONY: help run test test-slow bench bench-quick load lint check screenshots configuration \
 	requirements environment
 
 # For benchmarks, such as OPTIONS="--only check-in --json before.json"; see their --help.
@@ -29,6 +29,9 @@ bench: environment ## Measure every path beside a bare Django, on a fleet of 20,
 
 bench-quick: environment ## The same on a small fleet, in under 3 minutes
 	$(PYTHON) -m benchmarks --quick $(OPTIONS)
+
+load: environment ## A usual day of 20,000 devices, all at once, and three times too much
+	$(PYTHON) -m benchmarks.load $(OPTIONS)
 
 lint: environment ## Check style and types
 	$(PYTHON) -m ruff format --check .

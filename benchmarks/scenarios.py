@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from benchmarks.fleet import Fleet, device_key
 from benchmarks.requests import NUMBER, Request
-from homepot.pagination import Cursor
 
 BATCH = 100
 # Of each scenario, drawn from the whole fleet.
@@ -115,6 +114,8 @@ def _page_of_devices(fleet: Fleet, at: int) -> list[Request]:
     """50 devices, from the one on that was made as the `at`th newest."""
     path = "/api/v1/devices/devices?limit=50"
     if at:
+        from homepot.pagination import Cursor  # needs Django
+
         number = fleet.devices - at - 1
         made_at = fleet.device_made_at(number).isoformat()
         cursor = Cursor("devices -created_at", made_at, number + 1, False)

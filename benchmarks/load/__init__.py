@@ -1,0 +1,1 @@
+"""What a fleet's day does to the server: `make load`."""
