@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -18,44 +15,13 @@ REQUESTS = [
 ]
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    seen: set[tuple[str, str, str | None, str]]
-
-    def answer(self) -> None:
-        length = int(self.headers.get("Content-Length", 0))
-        body = self.rfile.read(length).decode()
-        self.server.seen.add((self.command, self.path, self.headers["X-Key"], body))
-        self.send_response(200 if self.path.startswith("/good") else 400)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"{}")
-
-    do_GET = do_POST = answer
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
-@pytest.fixture
-def server() -> Iterator[ThreadingHTTPServer]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.seen = set()
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
 @pytest.mark.parametrize("drive", [client.drive, wrk.drive])
 def test_requests_are_sent_and_their_answers_counted(drive, server, tmp_path):
     if drive is wrk.drive and wrk.find_wrk() is None:
         pytest.skip("there is no wrk")
-    url = f"http://127.0.0.1:{server.server_port}"
     file = tmp_path / "all.requests"
-    write_requests(file, url, REQUESTS)
-    load = drive(url, file, seconds=1, connections=3)
+    write_requests(file, server.url, REQUESTS)
+    load = drive(server.url, file, seconds=1, connections=3)
     assert load.unanswered == 0
     assert 0 < load.refused < load.requests
     assert 0 < load.p50_ms <= load.p99_ms
