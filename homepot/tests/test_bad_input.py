@@ -914,7 +914,8 @@ def test_negative_zero_is_stored_as_zero(keys, call):
 
 def test_large_whole_floats_are_answered_alike_on_both_engines(call):
     answer = call(Row(201, "", path=CHECKS, body=CHECK | {"response_data": [1e16, -1e17, 1e15]}))
-    assert b"[10000000000000000,-100000000000000000,1000000000000000.0]" in answer.content
+    told = answer.content.replace(b" ", b"")  # written as it is stored
+    assert b"[10000000000000000,-100000000000000000,1000000000000000.0]" in told
 
 
 @pytest.mark.parametrize(
