@@ -57,6 +57,15 @@ def look_at_worker() -> Iterator[Finding]:
         )
         return
     states = sweep_states(timezone.now())
+    if len(states) > 1 and all(state.is_overdue and not state.last_error for state in states):
+        ages = [state.age_seconds for state in states if state.age_seconds is not None]
+        since = f"for {_age(min(ages))}" if ages else "yet"
+        yield problem(
+            "worker",
+            f"No sweep has run {since}: there is no worker.",
+            "Start it, or look at its log: python manage.py run_worker",
+        )
+        return
     for state in states:
         name = state.name.rpartition(".")[2]
         if state.last_error:

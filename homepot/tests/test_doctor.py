@@ -262,6 +262,15 @@ def test_worker_that_does_not_work_is_found(settings, fields, words):
     assert words in detail
 
 
+def test_worker_that_is_not_there_is_found_once(settings):
+    settings.SWEEPS = {SWEEP: 60, f"{SWEEP}_too": 60}
+    assert list(mends_of(running.look_at_worker)) == ["No sweep has run yet: there is no worker."]
+    Sweep.objects.create(name=SWEEP, last_finished_at=timezone.now() - timedelta(hours=5))
+    assert list(mends_of(running.look_at_worker)) == [
+        "No sweep has run for 5 hours: there is no worker."
+    ]
+
+
 def test_web_process_that_is_away_is_found():
     assert list(mends_of(running.look_at_web)) == ["No web process was ever here."]
     ServicePulse.objects.create(pk=1, beat_at=timezone.now() - timedelta(minutes=9))
