@@ -12,7 +12,17 @@ from django.db.models.functions import TruncHour
 
 from devices.models import Device, HealthRollup, SiteMinute
 from devices.models.rollup import RESPONSE_BUCKETS_MS
-from homepot.admin.charts import DAY, MONTH, WEEK, Drawn, Line, Span, bars, lines
+from homepot.admin.charts import (
+    DAY,
+    MONTH,
+    WEEK,
+    Drawn,
+    Line,
+    Span,
+    bars,
+    lines,
+    tenths_of_a_percent,
+)
 from sites.models import Site
 
 DEVICE_SPANS = (DAY, WEEK, MONTH)
@@ -181,12 +191,13 @@ def status_band(parts: Iterable[Any], since: datetime, now: datetime) -> dict[st
                 "width": f"{100 * seconds / whole_time:.3f}",
             }
         )
-    known = sum(lengths.values())
+    statuses = lengths.most_common()
+    shares = tenths_of_a_percent([seconds for _, seconds in statuses])
     return {
         "parts": drawn,
         "shares": [
-            (status, f"{100 * seconds / known:.1f} %")
-            for status, seconds in lengths.most_common()
-            if known
+            (status, f"{share:.1f} %")
+            for (status, _), share in zip(statuses, shares, strict=True)
+            if share
         ],
     }

@@ -23,6 +23,7 @@ from devices.enums import EventKind
 from devices.models import Device, StatusChange
 from devices.timeline import stretches
 from homepot.admin import (
+    NOTHING,
     ago,
     json_text,
     list_url,
@@ -121,7 +122,7 @@ def checks(request: HttpRequest, device: Device) -> dict[str, Any]:
                 page_link("devices_healthcheck", row.pk, second_text(row.checked_at)),
                 result_label(row),
                 unbroken(milliseconds(row.response_time_ms)),
-                row.error_message[:TEXT_LENGTH],
+                row.error_message[:TEXT_LENGTH] or NOTHING,
             )
             for row in newest
         ],
@@ -142,9 +143,9 @@ def configuration(request: HttpRequest, device: Device) -> dict[str, Any]:
         "is_same": bool(desired) and desired == reported,
         "is_different": bool(desired) and desired != reported,
         "told": told and two_lines(told.message[:TEXT_LENGTH] or told.event_type, ago(told.at)),
-        "config": json_text(device.config),
+        "config": json_text(device.config) if device.config else "",
         "firmware": device.firmware_version or "-",
-        "system": json_text(device.os_details),
+        "system": json_text(device.os_details) if device.os_details else "",
         "permissions": [
             (name.replace("_", " "), granted)
             for name, granted in sorted(device.permissions.items())

@@ -19,6 +19,7 @@ from devices.enums import DeviceStatus
 from devices.models import Device, StatusChange
 from devices.querysets import DeviceQuerySet
 from homepot.admin import (
+    NOTHING,
     ago,
     list_url,
     moment_text,
@@ -115,7 +116,7 @@ def devices(request: HttpRequest, site: Site) -> dict[str, Any]:
                 two_lines(page_link("devices_device", row.pk, row.name), unbroken(row.device_id)),
                 status_label(row.current_status),
                 moment_text(row.current_since),
-                row.current_reason[:TEXT_LENGTH],
+                row.current_reason[:TEXT_LENGTH] or NOTHING,
                 two_lines(row.get_device_type_display(), row.ip_address),
             )
             for row in rows[:DEVICES_SHOWN]

@@ -162,6 +162,21 @@ def strip(parts: Sequence[tuple[str, int]], said: str) -> SafeString:
     )
 
 
+def tenths_of_a_percent(parts: Sequence[int]) -> list[float]:
+    """What share of their sum each of `parts` is, rounded so that together they are 100.
+
+    Each is rounded down, and what is missing goes to those that lost most by that.
+    """
+    total = sum(parts)
+    if not total:
+        return [0.0 for _ in parts]
+    shares = [1000 * part // total for part in parts]
+    by_loss = sorted(range(len(parts)), key=lambda i: 1000 * parts[i] % total, reverse=True)
+    for i in by_loss[: 1000 - sum(shares)]:
+        shares[i] += 1
+    return [share / 10 for share in shares]
+
+
 def round_up(value: float) -> float:
     """The next of 1, 2, 5, 10, 20, 50, ...: where an axis ends."""
     magnitude = 10.0 ** math.floor(math.log10(value)) if value > 0 else 1.0
