@@ -10,22 +10,21 @@ from __future__ import annotations
 
 import os
 import secrets
-import socket
 import sys
 import tempfile
-import time
 from typing import Any
 
 from playwright.sync_api import Browser, Page
 
 from homepot.testing.browser import NOT_FOUND, find_chromium, open_context, start_chromium
+from homepot.testing.processes import HOST, free_port
 from scripts.environment import ROOT
 from scripts.pictured_fleet import devices_file, fill_database
 from scripts.processes import Processes, stop_on_signals
+from scripts.run import wait_until_listening
 
 FOLDER = ROOT / "docs" / "screenshots"
 USERNAME = "admin"
-START_SECONDS = 60
 # What each picture is called after: colours and size.
 LOOKS: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light", "viewport": {"width": 1280, "height": 1040}},
@@ -54,8 +53,9 @@ def main() -> int:
         with Processes(cwd=ROOT) as processes, start_chromium() as browser:
             processes.start("server", [*manage, "serve", "--port", str(port), "--workers", "1"])
             processes.start("worker", [*manage, "run_worker"])
-            wait_until_listening(port)
-            pictures, complaints = take_pictures(browser, f"http://127.0.0.1:{port}", password)
+            if not wait_until_listening(processes, HOST, port):
+                return 1  # it has said why
+            pictures, complaints = take_pictures(browser, f"http://{HOST}:{port}", password)
     for complaint in complaints:
         print(f"homepot: {complaint}", file=sys.stderr)
     if complaints:
@@ -67,26 +67,6 @@ def main() -> int:
         (FOLDER / f"{name}.png").write_bytes(picture)
         print(f"{name}.png: {len(picture) // 1024} KiB")
     return 0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_until_listening(port: int) -> None:
-    """Wait for the server to take connections; raises OSError when it does not."""
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
-        else:
-            return
 
 
 def take_pictures(browser: Browser, base: str, password: str) -> tuple[dict[str, bytes], list[str]]:

@@ -30,6 +30,8 @@ from homepot.forms import KeyAutocomplete, is_key
 # Digests and hashes: a lookup such as ?api_key__startswith= would spell them out.
 SECRET_FIELDS = frozenset({"password", "api_key", "enrolment_key", "key_digest"})
 COUNT_AT_MOST = 10_000
+# How often the page of a thing that is under way is brought up to date.
+REFRESH_SECONDS = 5
 
 
 class OwnTransactions(admin.ModelAdmin):
@@ -103,6 +105,10 @@ class ModelAdmin(unfold_admin.ModelAdmin, OwnTransactions):
     def heading(self, thing: Any) -> tuple[str, str]:
         """What the page of `thing` is headed by: what it is, and below it what tells it apart."""
         return str(thing), ""
+
+    def is_under_way(self, obj: Any) -> bool:
+        """Whether the page of `obj` is to keep itself up to date."""
+        return False
 
     def describe_rows(self, rows: list[Any]) -> None:
         """Add to the rows of a page what its columns show of other tables."""
@@ -198,6 +204,7 @@ class ModelAdmin(unfold_admin.ModelAdmin, OwnTransactions):
             page = self.opts.label_lower
             context["sections"] = list(sections.shown(page, request, thing))
             context["heading"] = self.heading(thing)
+            context["refresh_seconds"] = REFRESH_SECONDS if self.is_under_way(thing) else None
             # Below its name, where they have room, and not in menus of the header.
             context["thing_actions"] = [
                 *sections.buttons(page, request, thing),

@@ -139,6 +139,9 @@ class JobAdmin(CommandAdmin):
             return job.site.name, segment_name(job.segment)
         return "Several sites", segment_name(job.segment) if job.segment else ""
 
+    def is_under_way(self, obj: Job) -> bool:
+        return obj.released_at is not None and obj.completed_at is None
+
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         # Jobs are created, cancelled and retried, not changed.
         return False

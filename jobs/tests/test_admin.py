@@ -296,8 +296,10 @@ def test_cancel_retry_and_repeat(staff):
     )
     page = browser.get(f"{LIST}{job.pk}/change/").content.decode()
     assert "no_paper" in page
+    assert 'data-homepot-live="?"' in page
 
     browser.post(f"{LIST}{job.pk}/cancel/", {"confirmed": "1"})
+    assert "data-homepot-live" not in browser.get(f"{LIST}{job.pk}/change/").content.decode()
 
     job.refresh_from_db()
     assert (job.status, job.cancelled, job.failed) == ("cancelled", 1, 1)
