@@ -14,6 +14,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import FieldDoesNotExist
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.text import capfirst
 from unfold.admin import checkbox
 from unfold.templatetags.unfold_list import (
     CHECKBOX_CLASSES,
@@ -94,7 +95,7 @@ def _columns(cl: Any, headers: Sequence[dict[str, Any]]) -> Any:
         tag = "th" if is_link and not has_link else "td"
         scope = mark_safe(' scope="row"') if tag == "th" else ""
         start = format_html(
-            '<{}{} class="{}" data-label="{}">', tag, scope, classes, header["text"]
+            '<{}{} class="{}" data-label="{}">', tag, scope, classes, capfirst(header["text"])
         )
         write = _write_value(cl, name)
         yield start, _write_link(cl, write) if is_link else write, f"</{tag}>"
