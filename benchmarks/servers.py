@@ -22,6 +22,7 @@ import psutil
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
 WORKERS = 2
+# Of the bare view, which never waits.
 THREADS = 4
 START_SECONDS = 60
 STOP_SECONDS = 30
@@ -57,7 +58,7 @@ def product(database_url: str) -> Iterator[Server]:
     port = _free_port()
     command = [
         *(sys.executable, "manage.py", "serve", "--host", HOST, "--port", str(port)),
-        *("--workers", str(WORKERS), "--threads", str(THREADS)),
+        *("--workers", str(WORKERS)),
     ]
     environment = {
         "DATABASE__URL": database_url,

@@ -32,7 +32,10 @@ class Command(BaseCommand):
             "--workers", type=int, default=2, help="processes (default: %(default)s)"
         )
         parser.add_argument(
-            "--threads", type=int, default=4, help="threads of each process (default: %(default)s)"
+            "--threads",
+            type=int,
+            default=default_threads(),
+            help="requests that each process works on at once (default here: %(default)s)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -52,6 +55,13 @@ class Command(BaseCommand):
 
         os.chdir(settings.BASE_DIR)
         serve(**{name: options[name] for name in ("host", "port", "workers", "threads")})
+
+
+def default_threads() -> int:
+    """Requests mostly wait for PostgreSQL; on SQLite, writers would only hold each other up."""
+    if connection.vendor != "postgresql":
+        return 4
+    return min(12, settings.POOL_SIZE + settings.MAX_OVERFLOW)
 
 
 @contextmanager
