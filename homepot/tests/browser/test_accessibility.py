@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from accounts.enums import Role
 from accounts.tests.factories import make_user
@@ -105,4 +105,8 @@ def test_pages_can_be_used_by_everybody(job: Job, open_page: Open) -> None:
     ):
         page.goto(f"/admin/{path}")
         faults += serious_faults(page)
+    page.goto(f"/admin/jobs/job/add/?site={device.site.pk}")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.locator("button[name=step]").first).to_be_visible()
+    faults += serious_faults(page)
     assert faults == [], "\n".join(faults)
