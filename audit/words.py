@@ -11,10 +11,21 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from audit.models import AuditLog
-from homepot.admin import NOTHING, json_text, second_text, two_lines
+from audit.querysets import AuditLogQuerySet
+from homepot.admin import (
+    NOTHING,
+    json_text,
+    list_url,
+    moment_text,
+    page_link,
+    second_text,
+    two_lines,
+)
 
 TARGET_MODELS = ("site", "device", "job", "user")
 TEXT_LENGTH = 160
+# Of the rows about a thing, so many are on its page.
+NEWEST = 8
 # Words that are not written as a sentence begins.
 SPELLED = {"Ip ": "IP ", "Mac ": "MAC ", "Api ": "API ", "Ttl ": "TTL ", "Url": "URL"}
 
@@ -29,6 +40,24 @@ def target(log: AuditLog) -> SafeString:
     if not log.target_label:
         return NOTHING
     return two_lines(log.target_label, log.target_type.replace("_", " "))
+
+
+def newest_of(rows: AuditLogQuerySet, *, empty: str, **parameters: Any) -> dict[str, Any]:
+    """A section with the newest of `rows`; `parameters` pick them in the list. One statement."""
+    newest = rows.defer("old_values", "new_values", "event_metadata")
+    return {
+        "headings": ("When", "What", "Who"),
+        "rows": [
+            (
+                moment_text(row.created_at),
+                what(row, page_link("audit_auditlog", row.pk, row.get_event_type_display())),
+                row.actor_label or row.actor_kind,
+            )
+            for row in newest.order_by("-created_at", "-id")[:NEWEST]
+        ],
+        "empty": empty,
+        "all": list_url("audit_auditlog", **parameters),
+    }
 
 
 def field_name(name: str) -> str:

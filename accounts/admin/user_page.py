@@ -157,21 +157,12 @@ def tokens(request: HttpRequest, user: User) -> dict[str, Any]:
 
 def record(request: HttpRequest, user: User) -> dict[str, Any]:
     """1. what was done to it, besides signing in."""
-    rows = AuditLog.objects.filter(target_type="user", target_label=user.username)
-    newest = rows.exclude(event_type__in=SIGN_INS).defer(*LONG).order_by("-created_at", "-id")
-    return {
-        "headings": ("When", "What", "Who"),
-        "rows": [
-            (
-                moment_text(row.created_at),
-                words.what(row, page_link("audit_auditlog", row.pk, row.get_event_type_display())),
-                row.actor_label or row.actor_kind,
-            )
-            for row in newest[:NEWEST]
-        ],
-        "empty": "Nothing was changed yet.",
-        "all": list_url("audit_auditlog", target_type__exact="user", target_label__exact=user),
-    }
+    target = {"target_type__exact": "user", "target_label__exact": user.username}
+    return words.newest_of(
+        AuditLog.objects.filter(**target).exclude(event_type__in=SIGN_INS),
+        empty="Nothing was changed yet.",
+        **target,
+    )
 
 
 def done(request: HttpRequest, user: User) -> dict[str, Any]:

@@ -201,21 +201,11 @@ def events(request: HttpRequest, device: Device) -> dict[str, Any]:
 
 def record(request: Any, device: Device) -> dict[str, Any]:
     """1. what was done to it, and by whom."""
-    rows = AuditLog.objects.visible_to(request.user).filter(device=device.pk)
-    newest = rows.order_by("-created_at", "-id")[:NEWEST]
-    return {
-        "headings": ("When", "What", "Who"),
-        "rows": [
-            (
-                moment_text(row.created_at),
-                words.what(row, page_link("audit_auditlog", row.pk, row.get_event_type_display())),
-                row.actor_label or row.actor_kind,
-            )
-            for row in newest
-        ],
-        "empty": "Nothing was changed yet.",
-        "all": list_url("audit_auditlog", device__id__exact=device.pk),
-    }
+    return words.newest_of(
+        AuditLog.objects.visible_to(request.user).filter(device=device.pk),
+        empty="Nothing was changed yet.",
+        device__id__exact=device.pk,
+    )
 
 
 TABLE = "homepot/admin/table_section.html"

@@ -35,7 +35,6 @@ from jobs.models import Job, JobExecution
 PAGE = "jobs.job"
 # Of its executions; the others are a click away.
 SHOWN = 25
-NEWEST = 8
 # The counters of a job, and in which states executions are that they count.
 STATUSES = (
     ("open", OPEN),
@@ -155,20 +154,11 @@ def executions(request: HttpRequest, job: Job) -> dict[str, Any]:
 
 def record(request: HttpRequest, job: Job) -> dict[str, Any]:
     """1. what was done with it, and by whom."""
-    rows = AuditLog.objects.visible_to(request.user).filter(job=job.pk)
-    return {
-        "headings": ("When", "What", "Who"),
-        "rows": [
-            (
-                moment_text(row.created_at),
-                words.what(row, page_link("audit_auditlog", row.pk, row.get_event_type_display())),
-                row.actor_label or row.actor_kind,
-            )
-            for row in rows.order_by("-created_at", "-id")[:NEWEST]
-        ],
-        "empty": "What was done with it is for those who see all of its sites.",
-        "all": list_url("audit_auditlog", job__id__exact=job.pk),
-    }
+    return words.newest_of(
+        AuditLog.objects.visible_to(request.user).filter(job=job.pk),
+        empty="What was done with it is for those who see all of its sites.",
+        job__id__exact=job.pk,
+    )
 
 
 def _moved_at(execution: JobExecution) -> Any:
