@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 from django.db.models import Count, FilteredRelation, OuterRef, Q, QuerySet, Subquery, Sum
@@ -13,10 +14,10 @@ from django.db.models.functions import Coalesce
 from django.http import Http404
 
 from devices.enums import DeviceStatus
-from devices.models import HealthCheck, HealthRollup, RollupProgress, StatusChange
-from devices.querysets import DeviceQuerySet
+from devices.models import Device, HealthCheck, HealthRollup, RollupProgress, StatusChange
 from devices.serializers import HealthCheckSerializer
 from devices.timeline import Stretch, joined
+from homepot.compiled import Asked, Question, derived, read_json
 from homepot.json_sql import JSONList, JSONRow
 from homepot.rows import row_shape
 
@@ -27,20 +28,64 @@ CHANGE_COLUMNS = ("at", "pk", "old_status", "new_status", "reason")
 DAY_COUNTS = ("summed", "not_summed", "of_first_hour")
 
 
-def device_health(devices: DeviceQuerySet, device_id: str, now: datetime) -> dict[str, Any]:
-    """How the device `device_id` among `devices` is at `now`, and how its last day was.
+SHAPE = row_shape(HealthCheckSerializer)
+LAST_CHECK = tuple(f"latest__{source}" for source in SHAPE.sources)
+COLUMNS = (
+    "site__site_id",
+    "name",
+    "status",
+    "status_reason",
+    "current_status",
+    "current_reason",
+    "current_since",
+    "last_seen",
+    "changes",
+    *DAY_COUNTS,
+    *LAST_CHECK,
+)
+
+
+def device_health(asked: Asked) -> dict[str, Any]:
+    """How the active device `device_id` as asked is now, and how its last day was.
 
     One statement. Raises Http404.
     """
-    since = now - DAY
-    shape = row_shape(HealthCheckSerializer)
-    last_check = [f"latest__{source}" for source in shape.sources]
+    rows = Question(asked, _device).rows()
+    if not rows:
+        raise Http404
+    row = SimpleNamespace(**dict(zip(COLUMNS, rows[0], strict=True)))
+    in_order = sorted((_aware(at), *change) for at, *change in read_json(row.changes) or [])
+    changes_of_day = [(at, *change) for at, _, *change in in_order]
+    counts = [read_json(getattr(row, name)) or (0, 0) for name in DAY_COUNTS]
+    checks_of_day, unhealthy = map(sum, zip(*counts, strict=True))
+    stretches = joined(changes_of_day, row, asked.now - DAY, asked.now)
+    return {
+        "device_id": asked["device_id"],
+        "site_id": row.site__site_id,
+        "name": row.name,
+        "status": row.current_status,
+        "status_reason": row.current_reason,
+        "status_since": row.current_since,
+        "last_seen": row.last_seen,
+        "last_check": SHAPE.as_dicts([rows[0][-len(LAST_CHECK) :]])[0] if row.latest__id else None,
+        "last_24_hours": {
+            "checks": checks_of_day,
+            "unhealthy_checks": unhealthy,
+            "availability_percentage": _availability(stretches),
+        },
+    }
+
+
+def _device(asked: Asked) -> QuerySet[Any, Any]:
+    since = derived(asked.now, lambda now: now - DAY)
     checks = HealthCheck.objects.filter(device=OuterRef("pk"))
     latest = checks.order_by("-checked_at", "-pk").values("pk")[:1]
     changes = StatusChange.objects.filter(device=OuterRef("pk"), at__gte=since)
-    row = (
-        devices.filter(device_id=device_id)
-        .with_status(now)
+    return (
+        Device.objects.active()
+        .visible_to(asked.user)
+        .filter(device_id=asked["device_id"])
+        .with_status(asked.now)
         .annotate(
             latest=FilteredRelation(
                 "health_checks", condition=Q(health_checks__pk=Subquery(latest))
@@ -49,52 +94,17 @@ def device_health(devices: DeviceQuerySet, device_id: str, now: datetime) -> dic
             **_day_counts(checks, since),
         )
         .order_by()
-        .values_list(
-            "site__site_id",
-            "name",
-            "status",
-            "status_reason",
-            "current_status",
-            "current_reason",
-            "current_since",
-            "last_seen",
-            "changes",
-            *DAY_COUNTS,
-            *last_check,
-            named=True,
-        )
-        .first()
+        .values_list(*COLUMNS)[:1]
     )
-    if row is None:
-        raise Http404
-    in_order = sorted((_aware(at), *change) for at, *change in row.changes or [])
-    changes_of_day = [(at, *change) for at, _, *change in in_order]
-    counts = [getattr(row, name) or (0, 0) for name in DAY_COUNTS]
-    checks_of_day, unhealthy = map(sum, zip(*counts, strict=True))
-    return {
-        "device_id": device_id,
-        "site_id": row.site__site_id,
-        "name": row.name,
-        "status": row.current_status,
-        "status_reason": row.current_reason,
-        "status_since": row.current_since,
-        "last_seen": row.last_seen,
-        "last_check": shape.as_dicts([row[-len(last_check) :]])[0] if row.latest__id else None,
-        "last_24_hours": {
-            "checks": checks_of_day,
-            "unhealthy_checks": unhealthy,
-            "availability_percentage": _availability(joined(changes_of_day, row, since, now)),
-        },
-    }
 
 
-def _day_counts(checks: QuerySet[HealthCheck], since: datetime) -> dict[str, Subquery]:
+def _day_counts(checks: QuerySet[HealthCheck], since: Any) -> dict[str, Subquery]:
     """How many of `checks`, those of the device of an outer query, came from `since` on.
 
     Reads the sums by hour, and single checks only of the hour in which `since` lies and of the
     seconds that are not summed up yet: the index has their ids.
     """
-    first_hour_ends = since.replace(minute=0, second=0, microsecond=0) + HOUR
+    first_hour_ends = derived(since, _next_hour)
     sums = HealthRollup.objects.filter(device=OuterRef("pk"), hour__gte=first_hour_ends)
     rolled_up_to = RollupProgress.objects.filter(pk=1).values("rolled_up_to")
     not_summed = checks.filter(
@@ -107,6 +117,10 @@ def _day_counts(checks: QuerySet[HealthCheck], since: datetime) -> dict[str, Sub
         "not_summed": _grouped(not_summed, counted),
         "of_first_hour": _grouped(of_first_hour, counted),
     }
+
+
+def _next_hour(since: datetime) -> datetime:
+    return since.replace(minute=0, second=0, microsecond=0) + HOUR
 
 
 def _grouped(rows: QuerySet[Any], value: Combinable) -> Subquery:

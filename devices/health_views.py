@@ -41,8 +41,7 @@ class DeviceHealthViewSet(StrictViewSet):
     queryset = Device.objects.none()
 
     def retrieve(self, request: Request, device_id: str) -> Response:
-        devices = Device.objects.active().visible_to(request.user)
-        return Response(device_health(devices, device_id, timezone.now()))
+        return Response(device_health(self.asked()))
 
 
 class FleetHealthViewSet(StrictViewSet):

@@ -102,11 +102,7 @@ class Question(NamedTuple):
         rows = self.refined(_select_whole, names).rows()
         if not rows:
             return None
-        values = [
-            orjson.loads(value.contents) if isinstance(value, orjson.Fragment) else value
-            for value in rows[0]
-        ]
-        return model.from_db(connection.alias, names, values)
+        return model.from_db(connection.alias, names, [read_json(value) for value in rows[0]])
 
     def refined(
         self,
@@ -139,6 +135,11 @@ class Question(NamedTuple):
             queryset = self.build(self.asked.as_placeholders(standing), *self.kind)
             compiled = _compiled[key] = _Compiled.from_queryset(queryset)
         return compiled.rows(self.asked) if compiled else []
+
+
+def read_json(value: Any) -> Any:
+    """What the JSON of a row holds; anything else is what it is."""
+    return orjson.loads(orjson.dumps(value)) if isinstance(value, orjson.Fragment) else value
 
 
 @cache

@@ -5,11 +5,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
+from accounts.tests.factories import make_user
 from devices.device_health import DAY, HOUR, device_health
 from devices.enums import DeviceStatus
-from devices.models import Device, HealthCheck, StatusChange
+from devices.models import HealthCheck, StatusChange
 from devices.sweeps import roll_up_health_checks
 from devices.tests.factories import make_device, make_health_check
+from homepot.compiled import Asked
 from sites.tests.factories import make_site
 
 pytestmark = pytest.mark.django_db
@@ -99,7 +101,8 @@ def test_last_day_counts_each_check_once_summed_up_or_not(summed):
         # Of whole hours the sums are enough.
         HealthCheck.objects.filter(checked_at__gte=now - DAY + HOUR / 2).delete()
 
-    last_day = device_health(Device.objects.all(), device.device_id, now)["last_24_hours"]
+    asked = Asked(make_user(), now, {"device_id": device.device_id})
+    last_day = device_health(asked)["last_24_hours"]
 
     assert (last_day["checks"], last_day["unhealthy_checks"]) == (6, 3)
 

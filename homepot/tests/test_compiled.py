@@ -150,6 +150,9 @@ def test_single_things_are_what_django_answers(compared, shops):
             path = f"/api/v1/devices/devices/{device['device_id']}"
             assert api.get(path).json() == device
             assert api.get(f"/api/v1/sites/sites/{shop.site_id}").json()["name"] == shop.name
+            last_day = api.get(path.replace("devices", "health", 1) + "/health").json()
+            assert last_day["last_check"]["response_data"] == {"cpu": 5}
+            assert last_day["last_24_hours"]["checks"] == 1
             health = api.get(f"/api/v1/health/sites/{shop.site_id}/health").json()
             assert (health["healthy_devices"], health["offline_devices"]) == (1, 1)
     outsider = caller(make_site())
@@ -202,6 +205,21 @@ def test_role_that_may_not_see_finds_nothing():
     assert Question(Asked(user, timezone.now()), all_sites).rows() == []
     user.role = Role.VIEWER
     assert len(Question(Asked(user, timezone.now()), all_sites).rows()) == 1
+
+
+def test_object_is_what_django_makes_of_its_row():
+    device = make_device(config={"menu": ["Käse", {"x": 0.1}]}, last_seen=timezone.now())
+
+    def named(asked: Asked) -> Any:
+        return Device.objects.filter(device_id=asked["device_id"])
+
+    found = Question(Asked(None, None, {"device_id": device.device_id}), named).first(Device)
+    assert found is not None
+    for column in Device._meta.concrete_fields:
+        assert getattr(found, column.attname) == getattr(
+            Device.objects.get(pk=device.pk), column.attname
+        )
+    assert Question(Asked(None, None, {"device_id": "none"}), named).first(Device) is None
 
 
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite is given times as text")
