@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -100,6 +101,15 @@ def test_pages_show_what_was_planted_as_text(open_page: Open, server: str) -> No
     page.get_by_role("combobox", name="Site").click()
     page.get_by_role("searchbox", name="Site").or_(page.locator(".select2-search__field")).fill("@")
     expect(page.get_by_role("option").filter(has_text="pwned()")).to_be_visible()
+    surprises += harm_on(page)
+    # What only a button leads to.
+    page.goto(f"/admin/devices/device/{things['devices/device']}/rotate-key/")
+    page.get_by_role("button", name="Rotate key").click()
+    expect(page.get_by_label("New key")).to_have_value(re.compile("hpd_"))
+    page.get_by_role("button", name="Copy").click()
+    expect(
+        page.get_by_role("status").filter(has_text=re.compile("Copied|Selected"))
+    ).to_be_visible()
     surprises += harm_on(page)
     assert surprises == []
 
