@@ -16,6 +16,7 @@ from homepot.database import describe_database
 from homepot.doctor.findings import Finding, ok, problem, warning
 
 SLOW_MS = 20
+TRIES = 5
 CLOCKS_DIFFER = timedelta(seconds=2)
 CONNECTIONS_SHARE = 0.8
 LONG_TRANSACTION = timedelta(minutes=5)
@@ -29,12 +30,17 @@ def ask(statement: str, parameters: list[Any] | None = None) -> list[tuple[Any, 
         return list(cursor.fetchall())
 
 
+def _milliseconds(statement: str) -> float:
+    began = time.monotonic()
+    ask(statement)
+    return (time.monotonic() - began) * 1000
+
+
 def look_at_server() -> Iterator[Finding]:
     """Version and distance. Raises OperationalError when it is not there."""
     connection.ensure_connection()
-    began = time.monotonic()
-    ask("SELECT 1")
-    took_ms = (time.monotonic() - began) * 1000
+    # The quickest of a few: a busy moment of this machine is no distance.
+    took_ms = min(_milliseconds("SELECT 1") for _ in range(TRIES))
     version = ".".join(str(part) for part in connection.get_database_version())
     described = describe_database(connection.settings_dict)
     wanted = connection.features.minimum_database_version

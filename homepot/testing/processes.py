@@ -19,7 +19,8 @@ from django.conf import settings
 from django.db import connection
 
 HOST = "127.0.0.1"
-WAIT_SECONDS = 30
+# Reached when something is wrong only, however busy the machine is.
+WAIT_SECONDS = 120
 POLL_SECONDS = 0.05
 
 

@@ -66,7 +66,7 @@ class Script:
             input=typed,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
         )
 
     def url(self, variable="DATABASE__URL"):
