@@ -83,7 +83,7 @@ def run(installation, tmp_path):
         arguments = [python, *command[1:], *more]
         if wait:
             return subprocess.run(
-                arguments, cwd=installation, env=plain, capture_output=True, text=True, timeout=60
+                arguments, cwd=installation, env=plain, capture_output=True, text=True, timeout=300
             )
         output = tmp_path / f"output-{len(started)}"
         with output.open("wb") as file:
@@ -268,7 +268,7 @@ def test_nginx_in_front_ends_tls_and_tells_who_asked(run, nginx, free_port, tmp_
             ],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
         )
         return ran.stdout
 

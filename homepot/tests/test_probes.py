@@ -131,7 +131,7 @@ def test_while_postgresql_is_away_probes_say_so_and_then_that_it_is_back(free_po
     def probe(path):
         began = time.monotonic()
         try:
-            with urlopen(f"http://127.0.0.1:{free_port}{path}", timeout=10) as answer:
+            with urlopen(f"http://127.0.0.1:{free_port}{path}", timeout=60) as answer:
                 return answer.status
         except HTTPError as error:
             return error.code
