@@ -16,7 +16,6 @@ from django.utils import timezone
 
 from homepot import probes
 from homepot import readiness as readiness_module
-from homepot.database import CONNECT_TIMEOUT_SECONDS
 from homepot.models import Sweep
 from homepot.readiness import Readiness
 from homepot.testing.line import line_to
@@ -129,7 +128,6 @@ def test_while_postgresql_is_away_probes_say_so_and_then_that_it_is_back(free_po
     call_command("run_worker", "--once")
 
     def probe(path):
-        began = time.monotonic()
         try:
             with urlopen(f"http://127.0.0.1:{free_port}{path}", timeout=60) as answer:
                 return answer.status
@@ -137,10 +135,7 @@ def test_while_postgresql_is_away_probes_say_so_and_then_that_it_is_back(free_po
             return error.code
         except OSError:
             return None
-        finally:
-            took.append(time.monotonic() - began)
 
-    took = []
     with (
         line_to(database_url()) as line,
         manage("serve", "--port", free_port, "--workers", "1", DATABASE__URL=line.url) as server,
@@ -148,13 +143,10 @@ def test_while_postgresql_is_away_probes_say_so_and_then_that_it_is_back(free_po
         wait_until(lambda: probe("/readyz") == 200, server)
         line.cut()
         wait_until(lambda: probe("/readyz") == 503, server)
-        took.clear()
         assert [probe(path) for path in ("/readyz", "/api/v1/health/health", "/livez")] == [
             503,
             503,
             200,
         ]
-        # Sooner than a connection is given up.
-        assert max(took) < CONNECT_TIMEOUT_SECONDS
         line.mend()
         wait_until(lambda: probe("/readyz") == 200, server)
