@@ -22,6 +22,7 @@ HOST = "127.0.0.1"
 # Reached when something is wrong only, however busy the machine is.
 WAIT_SECONDS = 120
 POLL_SECONDS = 0.05
+ROOM_FOR_WORDS = 1024**2
 
 
 def database_url() -> str:
@@ -50,6 +51,8 @@ def python(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[str
         env=os.environ | environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
+        # Most tests read it at the end, if at all: a program whose words find no room stands still.
+        pipesize=ROOM_FOR_WORDS,
         text=True,
         start_new_session=True,
     )
