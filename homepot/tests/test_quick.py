@@ -120,3 +120,13 @@ def test_within_a_transaction_it_is_part_of_that(pooled):
     assert fetch_rows("SELECT to_regclass('moods')::text", ()) == [(None,)]
     fetch_rows("SELECT set_config('homepot.test', 'kept', false)", ())
     assert fetch_rows("SELECT current_setting('homepot.test')", ()) == [("kept",)]
+
+
+def test_connection_that_a_request_has_already_is_used(pooled):
+    sql = "SELECT pg_backend_pid()"
+    with pooled.cursor() as cursor:
+        cursor.execute(sql)
+        held = cursor.fetchall()
+    for _ in range(PREPARED_AFTER + 2):
+        assert fetch_rows(sql, ()) == held  # the only one of the pool
+    assert prepared()
