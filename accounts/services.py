@@ -24,6 +24,7 @@ from audit import services as audit
 from audit.enums import AuditEvent
 from homepot.changes import Changes, refuse_duplicates, update_row
 from homepot.read_only import is_read_only
+from homepot.transactions import write_unless_locked
 
 # More often would make a write of every request.
 KEY_USE_NOTED_EVERY = timedelta(hours=1)
@@ -130,11 +131,13 @@ def _told(changes: Changes) -> Changes:
 
 
 def note_api_key_use(user: User, now: datetime) -> None:
-    """Note that the key of `user` was used, unless that was noted lately."""
+    """Note that the key of `user` was used, unless that was noted lately, or has to wait."""
     used_at = user.api_key_last_used_at
     if is_read_only() or (used_at is not None and used_at > now - KEY_USE_NOTED_EVERY):
         return
-    User.objects.filter(pk=user.pk, api_key=user.api_key).update(api_key_last_used_at=now)
+    free = User.objects.filter(pk=user.pk, api_key=user.api_key).select_for_update(skip_locked=True)
+    noted = User.objects.filter(pk__in=free.values("pk"))
+    write_unless_locked(lambda: noted.update(api_key_last_used_at=now))
 
 
 @transaction.atomic

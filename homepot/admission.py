@@ -20,8 +20,8 @@ from homepot.errors import PROBLEM_CONTENT_TYPE, Busy, problem
 from homepot.metrics.counters import DEFERRED
 from homepot.turns import Turns
 
-# For what waits besides check-ins, so that no check-in waits outside, where nobody goes first.
-SPARE_THREADS = 16
+# For what waits besides check-ins. Only when more do, some wait outside, where nobody goes first.
+SPARE_THREADS = 48
 
 WSGI = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
@@ -53,7 +53,7 @@ class Admission:
 def _refuse(start_response: Any) -> list[bytes]:
     DEFERRED.inc()
     # Spread, so that they do not come again all at once; within half an interval, so that nobody
-    # becomes silent over it.
+    # becomes silent over one of them.
     wait = 1 + random.randrange(max(1, settings.CHECK_IN_SECONDS // 2))  # noqa: S311
     body = problem(Busy.status_code, "The server is busy; come again.", code=Busy.default_code)
     content = orjson.dumps(body)

@@ -69,7 +69,7 @@ def refuse_duplicates(**messages: str) -> Iterator[None]:
     """Turn a taken unique value, written in this block, into an IdentifierTakenError.
 
     `messages` holds what to say by column. What was begun ends with the error: a service is one
-    transaction.
+    transaction. Never catch it inside of one: on PostgreSQL that can only end.
     """
     try:
         yield

@@ -28,6 +28,8 @@ from homepot.rows import RowShape
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
+# What others ask for is read as the next of these, and cut.
+USUAL_LIMITS = (1, 2, 5, 10, 20, 50, 100, 200, 500, MAX_LIMIT)
 PARAMETERS = ("limit", "cursor", "ordering", "count")
 MAX_INTEGER = 2**63 - 1
 ID_COLUMN = models.BigAutoField()
@@ -76,7 +78,7 @@ def rows_from(
 
 
 def page_of(rows: list[Any], limit: int, cursor: Cursor | None) -> tuple[list[Any], bool, bool]:
-    """The page among the first `limit` + 1 `rows_from` somewhere, in the order of the list.
+    """The page among the first `limit` + 1 or more `rows_from` somewhere, in the order of the list.
 
     Also whether there are rows before it, and after it.
     """
@@ -87,6 +89,11 @@ def page_of(rows: list[Any], limit: int, cursor: Cursor | None) -> tuple[list[An
     return rows, cursor is not None, has_more
 
 
+def _rows_to_read(limit: int) -> int:
+    """At least one more than `limit`: few numbers, since each makes SQL of its own."""
+    return next(usual for usual in USUAL_LIMITS if usual >= limit) + 1
+
+
 def _select_page(
     asked: Asked,
     rows: QuerySet,
@@ -94,14 +101,14 @@ def _select_page(
     column: str,
     is_descending: bool,
     is_reverse: bool | None,
-    limit: int,
+    row_count: int,
 ) -> QuerySet:
     """`rows` as `page_of` wants them; without a cursor, `is_reverse` is None."""
     cursor = None
     if is_reverse is not None:
         cursor = Cursor("", asked["cursor"], asked["cursor_pk"], is_reverse)
     ordered = rows_from(rows, column, is_descending, cursor)
-    return shape.select(ordered, column, "pk")[: limit + 1]
+    return shape.select(ordered, column, "pk")[:row_count]
 
 
 class KeysetPagination(BasePagination):
@@ -141,7 +148,7 @@ class KeysetPagination(BasePagination):
             column,
             is_descending,
             cursor and cursor.is_reverse,
-            limit,
+            _rows_to_read(limit),
             values={"cursor": cursor.value, "cursor_pk": cursor.pk} if cursor else None,
         )
         rows, before, after = page_of(of_page.rows(), limit, cursor)

@@ -39,5 +39,7 @@ def is_refused_write(error: Exception) -> bool:
     """Whether the database refused to write in a session that only reads."""
     cause = error.__cause__
     return isinstance(cause, psycopg.errors.ReadOnlySqlTransaction) or (
-        isinstance(cause, sqlite3.Error) and cause.sqlite_errorcode == sqlite3.SQLITE_READONLY
+        isinstance(cause, sqlite3.Error)
+        # Errors that Python finds by itself have none.
+        and getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_READONLY
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 import time
 from collections.abc import Callable
 from functools import wraps
@@ -10,6 +11,8 @@ from typing import Any, ParamSpec, TypeVar
 
 import psycopg
 from django.db import OperationalError, connection, transaction
+
+from homepot.database import SQLITE_BUSY_TIMEOUT_SECONDS
 
 ATTEMPTS = 3
 PAUSE_SECONDS = 0.05
@@ -38,6 +41,27 @@ def retried(function: Callable[P, T]) -> Callable[P, T]:
         raise AssertionError("unreachable")
 
     return run
+
+
+def write_unless_locked(write: Callable[[], object]) -> None:
+    """Call `write`, in a transaction, unless another writer to SQLite would have to be waited for.
+
+    For what is not worth a wait. On PostgreSQL, whose locks are of rows, `write` skips locked ones.
+    """
+    if connection.vendor != "sqlite" or connection.in_atomic_block:
+        with transaction.atomic():
+            write()
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA busy_timeout = 0")
+        try:
+            with transaction.atomic():
+                write()
+        except OperationalError as error:
+            if getattr(error.__cause__, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY:
+                raise
+        finally:
+            cursor.execute(f"PRAGMA busy_timeout = {1000 * SQLITE_BUSY_TIMEOUT_SECONDS}")
 
 
 def lock_name(name: str) -> None:
