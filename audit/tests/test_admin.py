@@ -93,6 +93,21 @@ def test_scoped_reader_finds_nothing_of_other_sites(client):
         assert len(page.context["cl"].result_list) == count
 
 
+def test_search_is_decided_by_what_the_reader_may_see(client):
+    # A site begins with the word at which somebody by that name did something elsewhere.
+    mine, other = make_site(name="Berlin Mitte"), make_site()
+    about = {
+        site: record(target=site, actor=actor)
+        for site, actor in ((mine, None), (other, make_user(username="berlin")))
+    }
+    for site in (mine, other):
+        user = make_user(role=Role.VIEWER, site_access=SiteAccess.SELECTED)
+        SiteMembership.objects.create(user=user, site=site)
+        client.force_login(user)
+        found = client.get(LIST, {"q": "berlin"}).context["cl"].result_list
+        assert list(found) == [about[site]]
+
+
 def test_values_are_written_for_people(staff):
     device = make_device()
     row = record(
