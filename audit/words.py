@@ -26,8 +26,9 @@ TARGET_MODELS = ("site", "device", "job", "user")
 TEXT_LENGTH = 160
 # Of the rows about a thing, so many are on its page.
 NEWEST = 8
-# Words that are not written as a sentence begins.
-SPELLED = {"Ip ": "IP ", "Mac ": "MAC ", "Api ": "API ", "Ttl ": "TTL ", "Url": "URL"}
+# Words that are not written as others are.
+CAPITALS = frozenset({"api", "dna", "dns", "id", "ip", "mac", "os", "pos", "ttl", "url"})
+SPELLED = {"ids": "IDs", **{word: word.upper() for word in CAPITALS}}
 
 
 def what(log: AuditLog, title: Any = None) -> SafeString:
@@ -62,10 +63,8 @@ def newest_of(rows: AuditLogQuerySet, *, empty: str, **parameters: Any) -> dict[
 
 def field_name(name: str) -> str:
     """As in "IP address"."""
-    text = name.replace("_", " ").capitalize()
-    for written, spelled in SPELLED.items():
-        text = text.replace(written, spelled)
-    return text
+    words = name.replace("_", " ").capitalize().split(" ")
+    return " ".join(SPELLED.get(word.lower(), word) for word in words)
 
 
 def changes_table(log: AuditLog) -> SafeString:
