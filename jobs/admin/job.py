@@ -26,7 +26,7 @@ from homepot.admin import (
 )
 from jobs import services
 from jobs.admin.labels import priority_label, progress_bar, segment_name, status_label
-from jobs.admin.ordering import choice_like, choice_of, order_page
+from jobs.admin.ordering import choice_like, choice_of, created_before, order_page
 from jobs.enums import JobAction
 from jobs.models import Job
 from jobs.words import job_title
@@ -152,6 +152,8 @@ class JobAdmin(CommandAdmin):
     def add_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if not self.has_add_permission(request):
             raise PermissionDenied
+        if answer := created_before(self, request):
+            return answer
         given = request.POST if request.method == "POST" else request.GET
         return order_page(self, request, choice_of(request, given))
 

@@ -27,7 +27,7 @@ from homepot.admin.commands import MOST_AT_ONCE, NAMED
 from homepot.admin.once import has_token, new_token, once, was_done
 from homepot.bulk import any_of
 from homepot.forms import is_key
-from homepot.idempotency import Done
+from homepot.idempotency import Done, KeyReusedError
 from homepot.steps import as_ranges, from_ranges
 from jobs import services
 from jobs.admin.forms import CONFIG_FIELDS, JobForm
@@ -128,6 +128,17 @@ def choice_like(job: Job, request: HttpRequest) -> Choice:
     return Choice(pks=list(devices.values_list("pk", flat=True)))
 
 
+def created_before(model_admin: Any, request: HttpRequest) -> HttpResponse | None:
+    """What a preview led to that is sent again, also when what it was for is gone by now."""
+    if not _is_confirmed(request):
+        return None
+    try:
+        done = was_done(request)
+    except KeyReusedError:
+        return None  # its fields are others now: `order_page` says what is wrong with that
+    return _created(model_admin, request, done) if done else None
+
+
 def order_page(
     model_admin: Any, request: HttpRequest, choice: Choice, *, like: Job | None = None
 ) -> HttpResponse:
@@ -147,10 +158,8 @@ def order_page(
     if not is_sent or not form.is_valid() or request.POST["step"] == "change":
         return _page(model_admin, request, choice, form=form)
     segment = form.cleaned_data.get("segment", "")
-    is_confirmed = request.POST["step"] == "create" and has_token(request)
+    is_confirmed = _is_confirmed(request)
     try:
-        if is_confirmed and (done := was_done(request)):
-            return _created(model_admin, request, done)
         devices = choice.devices(request.user, segment)
         seen = preview(devices, form.cleaned_data["action"], first=NAMED)
         told = f"{seen.total} {seen.lacking_permission} {seen.fingerprint}"
@@ -165,6 +174,10 @@ def order_page(
         return _page(model_admin, request, choice, form=form)
     has_changed = is_confirmed
     return _preview_page(model_admin, request, choice, form, seen, told, has_changed=has_changed)
+
+
+def _is_confirmed(request: HttpRequest) -> bool:
+    return request.POST.get("step") == "create" and has_token(request)
 
 
 def _create(
