@@ -15,6 +15,8 @@ class Tally:
 
     asked: int = 0
     done: int = 0
+    # Those that were taken one by one and whose service said no.
+    refused: int = 0
     # What was made for each and is shown this once: its id, and its key.
     keys: list[tuple[str, str]] = field(default_factory=list)
 

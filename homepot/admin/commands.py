@@ -26,7 +26,7 @@ from homepot.admin.once import has_token, new_token, once
 from homepot.admin.pages import ModelAdmin
 from homepot.admin.refusals import REFUSALS, refusal_messages, refusal_text
 from homepot.forms import is_key
-from homepot.steps import STEP_ROWS, Tally, as_ranges, from_ranges, in_steps
+from homepot.steps import STEP_ROWS, Tally, as_ranges, from_ranges
 
 MOST_AT_ONCE = 50_000
 NAMED = 20
@@ -240,9 +240,9 @@ class CommandAdmin(ModelAdmin):
         back: str,
     ) -> HttpResponse | None:
         fields = _fields(form)
-        if command.key_means:
+        if command.key_means and command.run_many is not None:
             # The keys are shown this once, all of them together.
-            tally = self._some(request, command, pks, fields)
+            tally: Tally = command.run_many(pks, request.user, **fields)
         else:
             tally, rest = self._as_far_as_time_goes(request, command, pks, fields)
             if rest:
@@ -253,6 +253,9 @@ class CommandAdmin(ModelAdmin):
         if tally.done < tally.asked and command.run_many is not None:
             text = f"Left as they were: {self.counted(tally.asked - tally.done)}."
             self.message_user(request, text, messages.WARNING)
+        if tally.refused > REFUSALS_TOLD:
+            text = f"Refused as well: {self.counted(tally.refused - REFUSALS_TOLD)}."
+            self.message_user(request, text, messages.ERROR)
         if not tally.keys:
             return None
         lines = [",".join(pair) for pair in tally.keys]
@@ -275,25 +278,25 @@ class CommandAdmin(ModelAdmin):
         rest = sorted(pks)
         while rest:
             step, rest = rest[:STEP_ROWS], rest[STEP_ROWS:]
-            tally.done += self._some(request, command, step, fields).done
+            if command.run_many is not None:
+                tally.done += command.run_many(step, request.user, **fields).done
+            else:
+                rest = self._one_by_one(request, command, step, fields, tally, ends_at) + rest
             if time.monotonic() >= ends_at:
                 break
         return tally, rest
-
-    def _some(
-        self, request: HttpRequest, command: Command, pks: Sequence[int], fields: dict[str, Any]
-    ) -> Tally:
-        if command.run_many is None:
-            return self._one_by_one(request, command, pks, fields)
-        tally: Tally = command.run_many(pks, request.user, **fields)
-        return tally
 
     def _progress(
         self, request: HttpRequest, command: Command, tally: Tally, rest: list[int], back: str
     ) -> HttpResponse:
         """The page that says how far it is, and sends itself on with the rest."""
         seen = tally.asked - len(rest)
-        told = {"chosen": as_ranges(rest), "asked_before": seen, "done_before": tally.done}
+        told = {
+            "chosen": as_ranges(rest),
+            "asked_before": seen,
+            "done_before": tally.done,
+            "refused_before": tally.refused,
+        }
         sent = [
             (name, value)
             for name, values in request.POST.lists()
@@ -320,26 +323,24 @@ class CommandAdmin(ModelAdmin):
         self,
         request: HttpRequest,
         command: Command,
-        pks: Sequence[int],
+        pks: list[int],
         fields: dict[str, Any],
-    ) -> Tally:
-        tally = Tally()
-        things = self.get_queryset(request)
-        refused = 0
-        for step in in_steps(pks):
-            for thing in things.filter(pk__in=step).order_by("pk"):
-                try:
-                    command.run(thing, request.user, **fields)
-                except REFUSALS as refusal:
-                    refused += 1
-                    if refused <= REFUSALS_TOLD:
-                        self.message_user(request, refusal_text(refusal), messages.ERROR)
-                else:
-                    tally.done += 1
-        if refused > REFUSALS_TOLD:
-            text = f"Refused as well: {self.counted(refused - REFUSALS_TOLD)}."
-            self.message_user(request, text, messages.ERROR)
-        return tally
+        tally: Tally,
+        ends_at: float,
+    ) -> list[int]:
+        """Those of `pks`, which are in order, that it did not come to in time."""
+        for thing in self.get_queryset(request).filter(pk__in=pks).order_by("pk"):
+            try:
+                command.run(thing, request.user, **fields)
+            except REFUSALS as refusal:
+                tally.refused += 1
+                if tally.refused <= REFUSALS_TOLD:
+                    self.message_user(request, refusal_text(refusal), messages.ERROR)
+            else:
+                tally.done += 1
+            if time.monotonic() >= ends_at:
+                return [pk for pk in pks if pk > thing.pk]
+        return []
 
     def _to_page(self, thing: Any) -> HttpResponse:
         return redirect(self.page_url(thing))
@@ -347,11 +348,12 @@ class CommandAdmin(ModelAdmin):
 
 def _so_far(request: HttpRequest) -> Tally:
     """What earlier requests for the same choice did, as the page between them told."""
-    numbers = [request.POST.get(name, "") for name in ("asked_before", "done_before")]
+    names = ("asked_before", "done_before", "refused_before")
+    numbers = [request.POST.get(name, "") for name in names]
     if not all(map(is_key, numbers)):
         return Tally()
-    asked, done = map(int, numbers)
-    return Tally(asked=asked, done=min(done, asked))
+    asked, done, refused = map(int, numbers)
+    return Tally(asked=asked, done=min(done, asked), refused=min(refused, asked))
 
 
 def _fields(form: CommandForm | None) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.messages import get_messages
 from django.utils import timezone
 
 from accounts.enums import Role
@@ -9,6 +11,7 @@ from audit.models import AuditLog
 from devices.enums import LifecycleState
 from devices.services import retire_device
 from devices.tests.factories import make_device
+from homepot.admin import commands
 from jobs import services
 from jobs.admin.forms import NOT_USED
 from jobs.configuration import NOT_SAID
@@ -314,6 +317,33 @@ def test_cancel_retry_and_repeat(staff):
     form = browser.get(f"{LIST}{job.pk}/again/")
     assert form.context["form"]["description"].value() == "Prices"
     assert hidden_of(form)["chosen"]
+
+
+def test_refusals_are_told_of_up_to_a_number_over_all_requests(staff, monkeypatch):
+    monkeypatch.setattr(commands, "SECONDS_AT_ONCE", 0)
+    monkeypatch.setattr(commands, "STEP_ROWS", 3)
+    monkeypatch.setattr(commands, "REFUSALS_TOLD", 2)
+    *ended, waiting = [order_job(make_device()) for _ in range(5)]
+    for job in ended:
+        services.cancel_job(job=job, actor=None)
+    browser = staff(Role.OPERATOR)
+    sent = {
+        "action": "cancel_selected",
+        ACTION_CHECKBOX_NAME: [job.pk for job in (*ended, waiting)],
+    }
+    sent = {"confirmed": "1", **hidden_of(browser.post(LIST, sent))}
+    seen = []
+    while (page := browser.post(LIST, sent)).status_code == 200:
+        seen.append(page.context["seen"])
+        sent = hidden_of(page)
+
+    # The time is looked at after each.
+    assert seen == [1, 2, 3, 4]
+    waiting.refresh_from_db()
+    assert waiting.status == JobStatus.CANCELLED
+    told = [str(message) for message in get_messages(page.wsgi_request)]
+    assert all(job.job_id in line for job, line in zip(ended[:2], told[:2], strict=True)), told
+    assert told[2:] == ["Cancelled: 1 job.", "Refused as well: 2 jobs."]
 
 
 def test_job_and_its_executions_in_few_statements(staff, count_statements):
