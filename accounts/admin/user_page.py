@@ -111,9 +111,12 @@ def _api_key(user: User) -> SafeString | str:
 def _key_times(user: User) -> Iterator[tuple[str, str]]:
     if not user.api_key:
         return
-    used_at = user.api_key_last_used_at
-    yield "Key made", moment_text(user.api_key_created_at)
-    yield "Key last used", moment_text(used_at) if used_at else "never"
+    made_at, used_at = user.api_key_created_at, user.api_key_last_used_at
+    # Neither may be known of a key from before these times were kept.
+    if made_at:
+        yield "Key made", moment_text(made_at)
+    if made_at or used_at:
+        yield "Key last used", moment_text(used_at) if used_at else "never"
 
 
 def sign_ins(request: HttpRequest, user: User) -> dict[str, Any]:

@@ -77,6 +77,18 @@ def test_page_shows_what_the_user_may_do_and_how_it_signs_in(staff):
     assert "Locked out" not in page
 
 
+def test_page_leaves_out_times_of_a_key_that_were_not_kept(staff):
+    browser, user = staff(Role.ADMIN), make_user()
+    make_api_key(user)
+    now = timezone.now()
+    for made_at, used_at in ((now, now), (now, None), (None, now), (None, None)):
+        User.objects.update(api_key_created_at=made_at, api_key_last_used_at=used_at)
+        page = browser.get(page_of(user)).content.decode()
+        assert user.api_key_hint in page
+        told = [text in page for text in ("Key made", "Key last used")]
+        assert told == [made_at is not None, bool(made_at or used_at)]
+
+
 def test_lock_out_is_shown_and_released_by_admins_with_one_audit_row(staff):
     user = make_user()
     fail(user, settings.AXES_FAILURE_LIMIT)
