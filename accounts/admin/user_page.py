@@ -20,6 +20,7 @@ from accounts.models import SiteMembership, User
 from audit import words
 from audit.enums import AuditEvent
 from audit.models import AuditLog
+from audit.querysets import AuditLogQuerySet
 from homepot.admin import (
     ago,
     list_url,
@@ -121,9 +122,7 @@ def _key_times(user: User) -> Iterator[tuple[str, str]]:
 
 def sign_ins(request: HttpRequest, user: User) -> dict[str, Any]:
     """1. the newest ones, and who failed or was locked out."""
-    rows = AuditLog.objects.filter(
-        target_type="user", target_label=user.username, event_type__in=SIGN_INS
-    )
+    rows = _about(user).filter(event_type__in=SIGN_INS)
     return {
         "headings": ("When", "What", "From", "With"),
         "rows": [
@@ -160,11 +159,18 @@ def tokens(request: HttpRequest, user: User) -> dict[str, Any]:
 
 def record(request: HttpRequest, user: User) -> dict[str, Any]:
     """1. what was done to it, besides signing in."""
-    target = {"target_type__exact": "user", "target_label__exact": user.username}
     return words.newest_of(
-        AuditLog.objects.filter(**target).exclude(event_type__in=SIGN_INS),
+        _about(user).exclude(event_type__in=SIGN_INS),
         empty="Nothing was changed yet.",
-        **target,
+        target_type__exact="user",
+        target_label__exact=user.username,
+    )
+
+
+def _about(user: User) -> AuditLogQuerySet:
+    # By its name, as it was written; what is older is about another of that name.
+    return AuditLog.objects.filter(
+        target_type="user", target_label=user.username, created_at__gte=user.created_at
     )
 
 

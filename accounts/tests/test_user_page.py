@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 from accounts import lockout, sign_in
 from accounts.enums import Role, SiteAccess
 from accounts.models import SiteMembership, User
-from accounts.services import KEY_USE_NOTED_EVERY, create_api_key
+from accounts.services import KEY_USE_NOTED_EVERY, create_api_key, delete_user
 from accounts.tests.factories import make_api_key, make_token, make_user
 from audit.enums import AuditEvent
 from audit.models import AuditLog
@@ -75,6 +75,19 @@ def test_page_shows_what_the_user_may_do_and_how_it_signs_in(staff):
         assert text in page, text
     assert token not in page
     assert "Locked out" not in page
+
+
+def test_page_tells_nothing_of_an_earlier_user_of_that_name(staff):
+    browser = staff(Role.ADMIN)
+    earlier = make_user(username="ann", email="ann@example.com")
+    sign_in.record_sign_in(user=earlier, address=ADDRESS)
+    delete_user(user=earlier, actor=None)
+
+    new = make_user(username="ann", email="ann@example.com")
+
+    page = browser.get(page_of(new)).content.decode()
+    assert "Nobody has tried to sign in as this user yet." in page
+    assert "Nothing was changed yet." in page
 
 
 def test_page_leaves_out_times_of_a_key_that_were_not_kept(staff):
