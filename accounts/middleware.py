@@ -1,12 +1,15 @@
-"""Plain answers where signing in is refused for now, outside of the API."""
+"""Answers where a page has to be asked for again later; the API's are made in homepot/errors.py."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from rest_framework.exceptions import Throttled
 
+from accounts.lockout import AccountLockedError
 from homepot.errors import RETRY_AFTER_SECONDS, Busy
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -24,9 +27,22 @@ class TryAgainLaterMiddleware:
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if not isinstance(exception, (Throttled, Busy)):
             return None
-        return HttpResponse(
-            f"{exception.detail}\n",
-            status=exception.status_code,
-            headers={"Retry-After": str(getattr(exception, "wait", None) or RETRY_AFTER_SECONDS)},
-            content_type="text/plain; charset=utf-8",
-        )
+        seconds = getattr(exception, "wait", None) or RETRY_AFTER_SECONDS
+        again = f"Try again in {_in_words(seconds)}"
+        if isinstance(exception, AccountLockedError):
+            heading = AccountLockedError.default_detail.rstrip(".")
+            message = f"{again}, or ask an admin to release it on your user's page."
+        elif isinstance(exception, Throttled):
+            heading, message = "That was too often", f"{again}."
+        else:
+            heading, message = "The server is busy", f"What you sent was not stored. {again}."
+        context = {"heading": heading, "message": message}
+        response = render(request, "try_again.html", context, status=exception.status_code)
+        response["Retry-After"] = str(seconds)
+        return response
+
+
+def _in_words(seconds: float) -> str:
+    if seconds <= 60:
+        return "a minute"
+    return f"{math.ceil(seconds / 60)} minutes"

@@ -106,7 +106,9 @@ def test_spellings_and_surfaces_are_counted_as_one_account(ann, client):
     page = client.post("/admin/login/", {"username": "ann", "password": PASSWORD})
     assert page.status_code == 429
     assert int(page["Retry-After"]) > 0
-    assert b"Too many failed sign-ins" in page.content
+    assert 'class="homepot-message"' in page.text
+    assert "<h1>Too many failed sign-ins with this name from your address</h1>" in page.text
+    assert "in 15 minutes, or ask an admin to release it on your user&#x27;s page" in page.text
 
 
 def test_unknown_names_are_counted_alike():
