@@ -54,6 +54,18 @@ def prepare_fleet(
     return credentials
 
 
+def count_left_out(credentials: list[Credential]) -> int:
+    """How many devices of earlier runs are none of these.
+
+    They stay registered, fall offline, and what is ordered for them waits until it expires.
+    """
+    driven = {credential.device_id for credential in credentials}
+    known = Device.objects.filter(
+        device_id__startswith="simulated-", is_simulated=True, lifecycle_state__in=SPEAKING
+    )
+    return sum(device_id not in driven for device_id in known.values_list("device_id", flat=True))
+
+
 def _prepare_sites(site_count: int) -> list[Site]:
     known = {site.site_id: site for site in Site.objects.filter(site_id__startswith="simulated-")}
     found: list[Site] = []

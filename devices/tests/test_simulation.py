@@ -148,6 +148,10 @@ def test_simulation_ends_with_a_table(live_server, settings):
         assert "  Errors                         0\n" in told
         assert f"  check-in  {check_ins:>16}" in told
     assert Device.objects.filter(status="error").count() == 6
+    assert "not driven" not in told
+    assert "Each device checks in every 1 s, and fetches its work then.\n" in told
+    told = simulate(live_server.url, devices=2, sites=1, in_production=True)
+    assert "4 simulated devices of earlier runs are not driven" in told
 
 
 @pytest.mark.django_db(transaction=True)

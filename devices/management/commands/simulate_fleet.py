@@ -17,7 +17,7 @@ from devices.agent.transport import Transport
 from devices.simulation.chance import Chances
 from devices.simulation.fleet import Fleet, make_member
 from devices.simulation.progress import Progress
-from devices.simulation.registration import prepare_fleet
+from devices.simulation.registration import count_left_out, prepare_fleet
 from devices.simulation.tally import Tally, TimedTransport
 from homepot.database import describe_database
 from homepot.errors import DomainError
@@ -106,6 +106,7 @@ class Command(BaseCommand):
         check_server(options["url"])
         credentials = self.prepare(options)
         check_same_database(options["url"], credentials[0])
+        self.tell_beforehand(credentials, options["interval"])
         connection.close()
         chances = Chances(options["seed"], options["failure_rate"], options["offline_rate"])
         members = [
@@ -134,6 +135,16 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         finally:
             progress.clear()
+
+    def tell_beforehand(self, credentials: list[Credential], interval: int | None) -> None:
+        if left_out := count_left_out(credentials):
+            self.stdout.write(
+                f"{left_out} simulated devices of earlier runs are not driven: they go offline, "
+                "and what is ordered for them is not fetched. Give more --devices to drive them, "
+                "or retire them."
+            )
+        seconds = interval or settings.CHECK_IN_SECONDS
+        self.stdout.write(f"Each device checks in every {seconds} s, and fetches its work then.")
 
     def run(self, fleet: Fleet, tally: Tally, options: dict[str, Any]) -> None:
         """Run the fleet and tell how it went; raises CommandError when something went wrong."""
