@@ -82,7 +82,7 @@ if MAINTENANCE_READ_ONLY:
 if Path(DATABASES["default"]["NAME"]).parent == BASE_DIR / "data":
     # Nothing to set up: SQLite's default folder makes itself. If it cannot, connecting says so.
     with suppress(OSError):
-        (BASE_DIR / "data").mkdir(exist_ok=True)
+        (BASE_DIR / "data").mkdir(mode=0o700, exist_ok=True)
 # Where backups go; beside SQLite's file it is the same disk, but also the same rights.
 BACKUP_FOLDER = BASE_DIR / (
     env.str("BACKUP__FOLDER", default="")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -60,6 +61,11 @@ def look_at_server() -> Iterator[Finding]:
         yield ok("database", f"{described}, version {version}, answers in {took_ms:.1f} ms.")
 
 
+def _is_closed(folder: Path) -> bool:
+    """Whether none but its owner gets to what is in it."""
+    return not stat.S_IMODE(folder.stat().st_mode) & 0o077
+
+
 def look_at_sqlite() -> Iterator[Finding]:
     """Whether the file is sound and may be written to, and its log is the one we need."""
     path = Path(connection.settings_dict["NAME"])
@@ -69,8 +75,14 @@ def look_at_sqlite() -> Iterator[Finding]:
             f"The folder {path.parent} cannot be written to, and SQLite makes files in it.",
             f"Give it to the service's user: chown SERVICE-USER {path.parent}",
         )
+    elif (mode := stat.S_IMODE(path.stat().st_mode)) & 0o077 and not _is_closed(path.parent):
+        yield warning(
+            "rights",
+            f"{path} can be read by others than its owner (mode {mode:04o}).",
+            f"Run: chmod 600 {path}*",
+        )
     else:
-        yield ok("rights", f"{path} and its folder can be written to.")
+        yield ok("rights", f"{path} and its folder can be written to, by nobody else.")
     ((journal,),) = ask("PRAGMA journal_mode")
     if journal != "wal":
         yield problem(

@@ -109,6 +109,22 @@ def test_others_may_not_read_the_secrets(settings, tmp_path):
     assert mends_of(configuration.look_at_env_file) == {}
 
 
+def test_file_of_the_database_is_its_owners_alone(tmp_path):
+    path = tmp_path / "homepot.db"
+    tmp_path.chmod(0o755)
+
+    def rights():
+        told = run_python("manage.py", "doctor", "--json", DATABASE__URL=f"sqlite:///{path}")
+        found = json.loads(told.stdout)["findings"]
+        (right,) = [each for each in found if each["about"] == "rights"]
+        return right["level"], right["mend"]
+
+    assert rights()[0] == "ok"
+    assert oct(path.stat().st_mode)[-3:] == "600"
+    path.chmod(0o644)
+    assert rights() == ("warning", f"Run: chmod 600 {path}*")
+
+
 def test_misspelt_variables_are_found(settings, tmp_path, monkeypatch):
     settings.ENV_FILE = tmp_path / ".env"
     settings.ENV_FILE.write_text(
