@@ -66,6 +66,15 @@ class JsonLineFormatter(JsonFormatter):
         return without_secrets(super().format(record))
 
 
+class RefusalFilter(logging.Filter):
+    """Leaves the stack trace out where a request was refused: nothing of ours went wrong."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.ERROR:
+            record.exc_info = None
+        return True
+
+
 FORMATTERS: dict[str, dict[str, str]] = {
     "text": {
         "()": "homepot.logging.TextFormatter",
@@ -97,7 +106,10 @@ def logging_options(*, level: str, format: str, echo_sql: bool) -> dict[str, Any
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"request_id": {"()": "homepot.logging.RequestIdFilter"}},
+        "filters": {
+            "request_id": {"()": "homepot.logging.RequestIdFilter"},
+            "refusal": {"()": "homepot.logging.RefusalFilter"},
+        },
         "formatters": {"chosen": FORMATTERS[format]},
         "handlers": {
             "stderr": {
@@ -110,6 +122,7 @@ def logging_options(*, level: str, format: str, echo_sql: bool) -> dict[str, Any
         "loggers": {
             # Its own handlers would write every line twice.
             "django": {"handlers": [], "level": level, "propagate": True},
+            "django.request": {"filters": ["refusal"]},
             "django.server": {"handlers": [], "level": level, "propagate": True},
             # A line for each run of a sweep, and a warning when one takes longer than usual.
             "apscheduler": {"level": "ERROR"},

@@ -5,6 +5,8 @@ import logging
 
 import pytest
 
+from accounts.enums import Role
+from devices.admin.device import DeviceAdmin
 from homepot.logging import JsonLineFormatter, RequestIdFilter, TextFormatter, without_secrets
 
 KEY = "hpk_0123456789abcdefghijABCDEFGHIJ-_012345678"
@@ -26,6 +28,18 @@ def test_what_django_says_of_a_refused_request_carries_its_id(client, caplog):
         "message": "Not Found: /api/v1/nope",
         "status_code": 404,
     }
+
+
+@pytest.mark.django_db
+def test_refused_page_is_one_line_and_a_crash_tells_where(staff, caplog, monkeypatch):
+    browser = staff(Role.VIEWER)
+    assert browser.get("/admin/accounts/user/").status_code == 403
+    browser.raise_request_exception = False
+    monkeypatch.setattr(DeviceAdmin, "get_queryset", lambda *args: 1 / 0)
+    assert browser.get("/admin/devices/device/").status_code == 500
+    refused, crashed = (record for record in caplog.records if record.name == "django.request")
+    assert "\n" not in TextFormatter().format(refused)
+    assert "ZeroDivisionError" in TextFormatter().format(crashed)
 
 
 def test_outside_of_requests_there_is_a_dash():
