@@ -22,6 +22,7 @@ from homepot.admin.overview import add_overview
 class HomepotAdminSite(UnfoldAdminSite):
     index_title = "Overview"
     login_form = SignInForm
+    password_change_done_template = "accounts/admin/password_change_done.html"
 
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:
         inner = super().admin_view(view, cacheable)
@@ -59,6 +60,7 @@ class HomepotAdminSite(UnfoldAdminSite):
     ) -> HttpResponseBase:
         view = PasswordChangeView.as_view(
             form_class=OwnPasswordForm,
+            template_name="accounts/admin/password_change.html",
             success_url=reverse("admin:password_change_done"),
             extra_context={**self.each_context(request), **(extra_context or {})},
         )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 from knox.models import AuthToken
 
 from accounts import lockout
@@ -105,8 +108,17 @@ def _api_key(user: User) -> SafeString | str:
     ends = user.api_key_expires_at
     until = "until it is revoked"
     if ends is not None:
-        until = f"{'ended' if ends <= timezone.now() else 'ends'} {ago(ends)}"
+        until = _ending(ends, timezone.now())
     return two_lines(f"{user.api_key_hint}…", until)
+
+
+def _ending(ends: datetime, now: datetime) -> str:
+    """A key's end as it was chosen: "ends on 2027-02-21, in 90 days"."""
+    if ends - now < timedelta(days=1):
+        return f"{'ended' if ends <= now else 'ends'} {ago(ends, now)}"
+    days = round((ends - now) / timedelta(days=1))
+    in_days = "1 day" if days == 1 else f"{days} days"
+    return f"ends on {date_format(localtime(ends), 'DATE_FORMAT')}, in {in_days}"
 
 
 def _key_times(user: User) -> Iterator[tuple[str, str]]:

@@ -196,12 +196,16 @@ def test_account_with_a_given_password_can_only_change_it(client):
     for path in ("/admin/", LIST, "/admin/devices/device/"):
         assert client.get(path).url == "/admin/password_change/"
     page = client.get("/admin/password_change/")
-    assert page.status_code == 200
+    assert "An admin set your password; choose your own before you go on." in page.text
     new = "another horse battery"
-    client.post(
+    done = client.post(
         "/admin/password_change/",
         {"old_password": PASSWORD, "new_password1": new, "new_password2": new},
+        follow=True,
     )
+    assert 'href="/admin/"' in done.text
+    assert "Go on to the overview" in done.text
+    assert "An admin set" not in client.get("/admin/password_change/").text
     # Signed in still, and let in now.
     assert client.get("/admin/").status_code == 200
     user.refresh_from_db()
@@ -223,8 +227,9 @@ def test_new_api_key_is_shown_once(staff):
     assert "no-store" in answer["Cache-Control"]
     user.refresh_from_db()
     assert user.api_key == digest_of(key)
-    assert user.api_key_expires_at is not None
-    assert key not in browser.get(user_page(user)).content.decode()
+    page = browser.get(user_page(user)).text
+    assert f"ends on {user.api_key_expires_at:%Y-%m-%d}, in 90 days" in page
+    assert key not in page
     assert events_of(user) == [AuditEvent.API_KEY_CREATED]
 
 
