@@ -111,6 +111,7 @@ def record_failure(*, tried: str, user: User | None, address: str, path: str) ->
                     f'Locked out "{lockout.shown_name(tried)}" from {address} for {minutes} '
                     f"minutes after {failures} failed sign-ins."
                 ),
+                outcome=Outcome.DENIED,
                 severity=Severity.WARNING,
             )
 

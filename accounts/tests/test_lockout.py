@@ -58,7 +58,7 @@ def test_five_failures_lock_an_account_from_an_address(locked, api):
         "user_signed_in": 1,
     }
     row = AuditLog.objects.get(event_type="account_locked")
-    assert row.target_label == "ann"
+    assert (row.target_label, row.outcome) == ("ann", "denied")
     assert row.description == (
         'Locked out "ann" from 127.0.0.1 for 15 minutes after 5 failed sign-ins.'
     )
@@ -100,6 +100,7 @@ def test_spellings_and_surfaces_are_counted_as_one_account(ann, client):
     for name in ("Ann@Example.com", "ann"):
         page = client.post("/admin/login/", {"username": name, "password": "wrong"})
         assert page.status_code == 200
+        assert page.text.count("errornote") == 1
     assert AccessAttempt.objects.get().username == "ann"
 
     assert try_api(password=PASSWORD) == 429
