@@ -100,15 +100,15 @@ def response_lines(span: Span, times: Sequence[datetime], sums: Sequence[Counter
     total = sum(sums, Counter())
     summary = ""
     if (median := percentile(total, 0.5)) is not None:
-        summary = f"half within {milliseconds(median)}, 95 % within "
+        summary = f"half up to {milliseconds(median)}, 95 % up to "
         summary += milliseconds(percentile(total, 0.95) or 0)
     return lines(
         "Response time",
         span,
         times,
         [
-            Line("Half within", "first", [percentile(step, 0.5) for step in sums]),
-            Line("95 % within", "second", [percentile(step, 0.95) for step in sums]),
+            Line("Half up to", "first", [percentile(step, 0.5) for step in sums]),
+            Line("95 % up to", "second", [percentile(step, 0.95) for step in sums]),
         ],
         write=milliseconds,
         summary=summary,

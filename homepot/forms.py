@@ -51,7 +51,7 @@ class JSONObjectField(forms.JSONField):
         try:
             parsed = loads(value.encode())
         except APIException as error:
-            raise ValidationError(f"This cannot be kept as JSON. {error.detail}") from None
+            raise ValidationError(str(error.detail).replace("The body", "This", 1)) from None
         if not isinstance(parsed, dict):
             raise ValidationError('Write a JSON object, such as {"gateway_url": "https://..."}.')
         return parsed

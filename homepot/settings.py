@@ -284,7 +284,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "HOMEPOT API",
-    "DESCRIPTION": "Sites, devices and their health.",
+    "DESCRIPTION": "Sites, devices and their health, jobs for them, users, and the audit log.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "ENUM_NAME_OVERRIDES": {

@@ -126,7 +126,7 @@ def day(request: HttpRequest, nothing: None) -> dict[str, Any] | None:
         "charts": [
             _status_bars("Status", STACKED, history, now, f"{fleet.now.total():,} devices"),
             _status_bars(
-                "Offline and in error alone",
+                "Only offline and in error",
                 STACKED[-2:],
                 history,
                 now,

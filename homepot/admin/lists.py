@@ -13,6 +13,7 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import SEARCH_VAR
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.text import capfirst
 from rest_framework.exceptions import ValidationError
 from unfold.views import ChangeList as UnfoldChangeList
 
@@ -46,6 +47,7 @@ class ChangeList(UnfoldChangeList):
             if name not in (SEARCH_VAR, CURSOR_VAR) and not all(map(fits_a_column, values)):
                 raise IncorrectLookupParameters(f"{name} is out of range.")
         super().__init__(request, *args, **kwargs)
+        self.title = capfirst(self.opts.verbose_name_plural)
 
     def get_queryset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> QuerySet:
         # Where a page begins is no filter; the links to other orders and filters forget it.

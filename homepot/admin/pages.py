@@ -20,6 +20,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.text import capfirst
 from unfold import admin as unfold_admin
 
 from homepot.admin import sections
@@ -200,6 +201,9 @@ class ModelAdmin(unfold_admin.ModelAdmin, OwnTransactions):
         # A page of sections shows the newest of it, and where the rest is.
         context["show_history"] = self.is_audited and not self.has_sections
         thing = kwargs.get("obj")
+        if thing is not None:
+            # Its name is beside it; Django says "Change" where there are only buttons, too.
+            context["title"] = capfirst(self.opts.verbose_name)
         if thing is not None and self.has_sections:
             page = self.opts.label_lower
             context["sections"] = list(sections.shown(page, request, thing))

@@ -7,6 +7,7 @@ from django.contrib.admin.models import LogEntry
 from accounts.enums import Role
 from audit import services as audit
 from audit.enums import AuditEvent
+from devices.models import Device
 from devices.tests.factories import (
     make_device,
     make_event,
@@ -76,6 +77,15 @@ def fleet():
     make_event(device)
     make_job(site=device.site)
     audit.record(event=AuditEvent.DEVICE_UPDATED, actor=None, target=device)
+
+
+def test_titles_say_what_a_page_shows_and_not_what_to_do_with_it(staff, fleet):
+    for role in (Role.ADMIN, Role.VIEWER):
+        browser = staff(role)
+        assert browser.get("/admin/devices/device/").context["title"] == "Devices"
+        device = Device.objects.get()
+        page = browser.get(f"/admin/devices/device/{device.pk}/change/")
+        assert page.context["title"] == "Device"
 
 
 @pytest.mark.parametrize("path", LISTS)

@@ -179,7 +179,7 @@ def test_it_says_when_nobody_does_the_services_own_work(staff):
     text = browser.get(PART).content.decode()
 
     assert "Behind: mark silent devices." in text
-    assert f"1 of {len(settings.SWEEPS)} sweeps are behind" in text
+    assert f"1 of {len(settings.SWEEPS)} parts of the background work are behind" in text
     assert "Error: &lt;b&gt;" in text
 
 
