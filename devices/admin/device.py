@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesCheckboxFilter
 from unfold.decorators import display
@@ -18,7 +19,8 @@ from devices import services
 from devices.admin import commands
 from devices.admin.filters import SinceFilter, StatusFilter
 from devices.admin.forms import DeviceForm
-from devices.admin.labels import status_label
+from devices.admin.labels import lifecycle_label, status_label
+from devices.enums import LifecycleState
 from devices.models import Device
 from devices.sheet import DEVICES
 from homepot.admin import (
@@ -184,7 +186,11 @@ class DeviceAdmin(SheetAdmin, RetirableModelAdmin):
 
     @display(description="Status")
     def state(self, device: Any) -> SafeString:
-        return status_label(device.current_status)
+        status = status_label(device.current_status)
+        if device.lifecycle_state == LifecycleState.ACTIVE:
+            return status
+        # Why it is unknown or offline: nobody expects it to speak.
+        return format_html("{} {}", status, lifecycle_label(device.lifecycle_state))
 
     @display(description="Since", ordering="status_since")
     def since(self, device: Any) -> SafeString:

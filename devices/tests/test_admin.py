@@ -38,11 +38,12 @@ def listed(browser, **parameters) -> set[str]:
 def test_list_takes_three_statements(staff, rows, count_statements):
     browser = staff(Role.VIEWER)
     for _ in range(rows):
-        make_device()
+        make_device(lifecycle_state=LifecycleState.PENDING)
     # 1. session, 2. account, 3. devices joined with their sites
     with count_statements(3):
         page = browser.get(LIST)
     assert page.content.count(b"<strong>POS terminal</strong>") == rows
+    assert page.content.count(b">Pending</span>") == rows
 
 
 def test_list_shows_silent_devices_as_offline_before_the_sweep(staff):

@@ -240,7 +240,13 @@ class Sheet(ABC):
 
 
 def _as_text(detail: Any) -> str:
-    return " ".join(f"{name}: {' '.join(map(str, texts))}" for name, texts in detail.items())
+    return " ".join(f"{name}: {' '.join(map(_reason, texts))}" for name, texts in detail.items())
+
+
+def _reason(text: Any) -> str:
+    """In a file a value is a cell, and only what is new needs it."""
+    is_missing = getattr(text, "code", "") == "required"
+    return "It cannot be empty in a new line." if is_missing else str(text)
 
 
 def sheet_named(name: str) -> Sheet:

@@ -38,7 +38,7 @@ LINES = [
     ("s-1,,,,91,", "refused", "latitude: Ensure this value is less than or equal to 90"),
     ("s-1,,,,north,", "refused", "latitude: A valid number is required"),
     (f"s-1,{'x' * 101},,,,", "refused", "name: Ensure this field has no more than 100"),
-    ("new,,,,,", "refused", "name: This field is required."),
+    ("new,,,,,", "refused", "name: It cannot be empty in a new line."),
     ("new one,New,,,,", "refused", "site_id: Use letters"),
     ("s-old,Old,,,,", "refused", "It is retired"),
     ("s-1,Main,,UTC,52.52,,more", "refused", "It has more cells than the first line names."),
