@@ -1,4 +1,4 @@
-"""One statement and its rows, without a transaction around it: for what is asked most."""
+"""One statement and its rows by the shortest way there is: for what is asked most."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.db import connections
 
 
 def fetch_rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """All rows of `sql`; raises what Django's cursors raise.
+    """All rows of `sql`, none of one that gives none; raises what Django's cursors raise.
 
     In a block that has begun a transaction it is part of that.
     """
@@ -19,14 +19,13 @@ def fetch_rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
     if (
         pool is None
         or pool.closed  # Django opens it, and says what is wrong if it cannot
-        or database.in_atomic_block
-        or (database.connection is not None and not database.autocommit)
         or database.queries_logged
         or settings.ECHO_SQL
     ):
         with database.cursor() as cursor:
             cursor.execute(sql, parameters)
-            return list(cursor.fetchall())
+            return [] if cursor.description is None else list(cursor.fetchall())
+    database.validate_no_broken_transaction()
     with database.wrap_database_errors:
         if database.connection is not None:
             return database.connection.quick.fetch_rows(sql, parameters)

@@ -40,6 +40,11 @@ class HomepotPool(ConnectionPool):
             def quick(self) -> Quick:
                 return Quick(self)
 
+            def _deallocate(self, name: bytes | None) -> Any:
+                if name is None:  # all there are
+                    self.quick.forget_prepared()
+                return super()._deallocate(name)
+
             @classmethod
             def connect(cls, *args: Any, **kwargs: Any) -> Any:
                 try:

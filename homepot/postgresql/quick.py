@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 from psycopg import adapters
 from psycopg.adapt import AdaptersMap, PyFormat, Transformer
-from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, TransactionStatus
 from psycopg.types.string import TextLoader
 
 # Making a prepared statement takes as long as sending it ten times.
@@ -47,7 +47,10 @@ _statement = lru_cache(maxsize=1000)(_Statement)
 
 
 class Quick:
-    """The short way through one connection, which is in autocommit mode and used by nobody else."""
+    """The short way through one connection, which nobody else uses meanwhile.
+
+    Where the connection is not in autocommit mode, the first statement begins a transaction.
+    """
 
     def __init__(self, connection: psycopg.Connection) -> None:
         self.adapters = _adapters
@@ -61,16 +64,33 @@ class Quick:
         """All rows of `sql`, whose places for parameters are `%s`; raises psycopg's errors."""
         statement = _statement(sql)
         values = self._transformer.dump_sequence(parameters, [PyFormat.TEXT] * len(parameters))
+        if not self.connection.autocommit:
+            self._begin()
         statement.uses += 1
         result = None
         if statement.uses > PREPARED_AFTER and self.connection.prepare_threshold is not None:
             result = self._execute_prepared(statement.text, values)
         if result is None:
             result = self._pgconn.exec_params(statement.text, values)
+        if result.status == ExecStatus.COMMAND_OK:
+            return []
         if result.status != ExecStatus.TUPLES_OK:
             self._raise(result)
         self._transformer.set_pgresult(result)
         return self._transformer.load_rows(0, result.ntuples, tuple)
+
+    def forget_prepared(self) -> None:
+        """Prepare all statements again: the server has none of them any more.
+
+        psycopg tells it to forget them when a transaction, or a part of one, is rolled back.
+        """
+        self._names.clear()
+
+    def _begin(self) -> None:
+        if self._pgconn.transaction_status == TransactionStatus.IDLE:
+            result = self._pgconn.exec_(b"BEGIN")
+            if result.status != ExecStatus.COMMAND_OK:
+                self._raise(result)
 
     def _execute_prepared(self, text: bytes, values: Sequence[Any]) -> Any:
         """None: too many are prepared already."""
@@ -81,7 +101,9 @@ class Quick:
                 or result.error_field(DiagnosticField.SQLSTATE) not in OUTDATED
             ):
                 return result
-            # psycopg has the server forget all of them when a transaction is rolled back.
+            del self._names[text]
+            if self._pgconn.transaction_status == TransactionStatus.INERROR:
+                return result  # which ended the transaction: it is the caller's to begin again
         elif len(self._names) >= MAX_PREPARED:
             return None
         name = f"homepot_{next(self._numbers)}".encode()

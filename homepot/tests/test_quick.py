@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from django.conf import settings
 from django.db import IntegrityError, OperationalError, ProgrammingError, connection
+from django.db.transaction import TransactionManagementError
 from django.db.utils import ConnectionHandler
 
 from homepot.database import database_options
@@ -120,6 +121,34 @@ def test_within_a_transaction_it_is_part_of_that(pooled):
     assert fetch_rows("SELECT to_regclass('moods')::text", ()) == [(None,)]
     fetch_rows("SELECT set_config('homepot.test', 'kept', false)", ())
     assert fetch_rows("SELECT current_setting('homepot.test')", ()) == [("kept",)]
+
+
+def test_what_a_transaction_takes_back_is_forgotten_and_prepared_again(pooled):
+    insert = "INSERT INTO moods VALUES (%s)"
+    run(pooled, "CREATE TEMPORARY TABLE moods (mood integer)")
+    for _ in range(2):
+        with pooled.cursor() as cursor:
+            for _ in range(10):  # Django's cursors prepare it too
+                cursor.execute("SELECT 1")
+        pooled.set_autocommit(False)
+        for number in range(PREPARED_AFTER + 2):
+            assert fetch_rows(insert, [number]) == []
+            assert fetch_rows("SELECT count(*) FROM moods", ()) == [(number + 1,)]
+        with pooled.cursor() as cursor:
+            cursor.execute("SAVEPOINT here")
+            cursor.execute("ROLLBACK TO SAVEPOINT here")
+            cursor.execute("SELECT 1")
+        assert fetch_rows(insert, [9]) == []
+        pooled.rollback()
+        pooled.set_autocommit(True)
+        assert fetch_rows("SELECT count(*) FROM moods", ()) == [(0,)]
+
+
+def test_statement_of_a_broken_transaction_is_refused(pooled):
+    pooled.needs_rollback = True
+    with pytest.raises(TransactionManagementError):
+        fetch_rows("SELECT 1", ())
+    pooled.needs_rollback = False
 
 
 def test_connection_that_a_request_has_already_is_used(pooled):
