@@ -90,10 +90,11 @@ def fill(fleet: Fleet) -> Fleet:
 def _copy_devices(fleet: Fleet, now: datetime) -> None:
     from accounts.keys import digest_of
 
+    silent_at = _silent_at(fleet.devices, now)
     _copy(
         "devices",
         (
-            _device(number, fleet.site_of(number) + 1, f"till-{number:06}", now)
+            _device(number, fleet.site_of(number) + 1, f"till-{number:06}", now, silent_at)
             | {
                 "device_type": "gateway" if fleet.is_gateway(number) else "pos_terminal",
                 "created_at": fleet.device_made_at(number),
@@ -126,11 +127,12 @@ def fill_depot(devices: int) -> None:
     now = datetime.now(UTC)
     site = (Site.objects.aggregate(last=Max("pk"))["last"] or 0) + 1
     first = (Device.objects.aggregate(last=Max("pk"))["last"] or 0) + 1
+    silent_at = _silent_at(devices, now)
     _copy("sites", [_site(site - 1, DEPOT, now)])
     _copy(
         "devices",
         (
-            _device(first + number - 1, site, f"{DEPOT}-{number:06}", now)
+            _device(first + number - 1, site, f"{DEPOT}-{number:06}", now, silent_at)
             for number in range(devices)
         ),
     )
@@ -153,7 +155,18 @@ def _site(number: int, site_id: str, now: datetime) -> dict[str, Any]:
     }
 
 
-def _device(number: int, site_pk: int, device_id: str, now: datetime) -> dict[str, Any]:
+def _silent_at(devices: int, now: datetime) -> datetime:
+    """From when on those of so large a fleet are silent that checked in just now."""
+    from devices.pace import Pace
+
+    pace = Pace()
+    pace.active_devices = devices
+    return now + pace.patience(pace.interval)
+
+
+def _device(
+    number: int, site_pk: int, device_id: str, now: datetime, silent_at: datetime
+) -> dict[str, Any]:
     return {
         "id": number + 1,
         "site_id": site_pk,
@@ -174,7 +187,9 @@ def _device(number: int, site_pk: int, device_id: str, now: datetime) -> dict[st
         "last_seen": now,
         "last_check_healthy": True,
         "bad_checks": 0,
-        "status_due_at": now + timedelta(hours=6),
+        # Nothing falls silent while it is measured.
+        "status_due_at": max(silent_at, now + timedelta(hours=6)),
+        "sweep_at": silent_at,
         "is_active": True,
         "is_simulated": True,
         "created_at": now,

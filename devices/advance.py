@@ -54,8 +54,8 @@ def advance(
     if report and (clipped := report.reported_at_by(now)):
         device.last_reported_at = max(device.last_reported_at or clipped, clipped)
     if is_no_news:
-        if not is_due and device.status in HEARD:
-            device.status_due_at = moment.silent_at
+        is_heard = not is_due and device.status in HEARD
+        _set_due(device, moment.silent_at if is_heard else device.status_due_at, now)
         return None, None
 
     old_status = DeviceStatus(device.status)
@@ -115,4 +115,12 @@ def _apply(device: Device, report: Report | None, moment: Moment, old_status: De
     is_old_news = report is None and old_status == derived.status == DeviceStatus.ERROR
     device.status = derived.status
     device.status_reason = device.status_reason if is_old_news else derived.reason
-    device.status_due_at = derived.due_at
+    _set_due(device, derived.due_at, moment.now)
+
+
+def _set_due(device: Device, due_at: datetime | None, now: datetime) -> None:
+    """Say when time alone will change the status; `sweep_at` stays while it can."""
+    device.status_due_at = due_at
+    sweep_at = device.sweep_at
+    if sweep_at is None or sweep_at <= now or due_at is None or due_at < sweep_at:
+        device.sweep_at = due_at

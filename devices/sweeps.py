@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import BigIntegerField, Max, Min, Model, OuterRef, Q, QuerySet, Subquery
 
-from devices.due import due_devices, store_due
+from devices.due import devices_to_sweep, store_due
 from devices.models import (
     DeviceEvent,
     HealthCheck,
@@ -22,8 +22,8 @@ from devices.models import (
 from devices.rollups import roll_up_steps
 from homepot.sweeps import move_mark, read_mark, run_steps
 
-# Devices whose status is moved in one transaction.
-FLIPS_AT_ONCE = 500
+# Devices that are looked at in one transaction, to move their status if its time has come.
+SWEPT_AT_ONCE = 500
 # Rows looked at, and at most deleted, in one transaction.
 PRUNED_AT_ONCE = 1000
 
@@ -37,16 +37,18 @@ def mark_silent_devices(now: datetime) -> int:
 
 
 def _flip_due_devices(now: datetime) -> Iterator[int]:
-    while count := _flip_some_due_devices(now):
-        yield count
+    while any(counts := _look_at_some_devices(now)):
+        flipped, _ = counts
+        yield flipped
 
 
 @transaction.atomic
-def _flip_some_due_devices(now: datetime) -> int:
+def _look_at_some_devices(now: datetime) -> tuple[int, int]:
     # SQLite has one lock for all writers, which `atomic` took. On PostgreSQL two sweeps at once
-    # share them, and one that is just checking in is not waited for.
-    locked = due_devices(now).select_for_update(skip_locked=True, no_key=True)
-    return store_due(locked.order_by("status_due_at")[:FLIPS_AT_ONCE])
+    # share them, and one that is just checking in is not waited for. Each look is the last
+    # until a later time, so those in front keep nobody behind them from being looked at.
+    locked = devices_to_sweep(now).select_for_update(skip_locked=True, no_key=True)
+    return store_due(locked.order_by("sweep_at")[:SWEPT_AT_ONCE], now)
 
 
 def roll_up_health_checks(now: datetime) -> int:

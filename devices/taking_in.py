@@ -28,6 +28,7 @@ MOVED_COLUMNS = (
     "status_reason",
     "status_since",
     "status_due_at",
+    "sweep_at",
     "firmware_version",
     "config_version",
 )

@@ -115,7 +115,8 @@ class AddCheckOnline(NotInTransactionMixin, AddConstraint):
 class CreateFunction(Operation):
     """Makes a function of PostgreSQL's, as `<name>.sql` in `folder` says; nothing on SQLite.
 
-    It needs no lock. What the function names is looked up when it is called.
+    It needs no lock, and takes the place of one of that name. What the function names is looked
+    up when it is called.
     """
 
     reduces_to_sql = True
@@ -140,7 +141,7 @@ class CreateFunction(Operation):
         self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
     ) -> None:
         if schema_editor.connection.vendor == "postgresql":
-            schema_editor.execute(f"DROP FUNCTION {schema_editor.quote_name(self.name)}")
+            schema_editor.execute(f"DROP FUNCTION IF EXISTS {schema_editor.quote_name(self.name)}")
 
     def describe(self) -> str:
         return f"Create function {self.name}"

@@ -1,7 +1,7 @@
 -- What a check-in does on PostgreSQL. It is made by the migration of its name and never changed
 -- after a release: processes of two versions share a database while the service is replaced.
 -- Another rule is another function, check_in_2, and a migration that makes it.
-CREATE FUNCTION check_in_1(
+CREATE OR REPLACE FUNCTION check_in_1(
     -- Who speaks, and when.
     p_device_id text,
     p_key_digest text,
@@ -43,8 +43,8 @@ DECLARE
 BEGIN
     -- The lock makes two check-ins of one device take turns; the second sees what the first did.
     SELECT v.id, v.lifecycle_state, v.status, v.status_reason, v.status_since, v.status_due_at,
-        v.bad_checks, v.maintenance_until, v.last_seen, v.last_reported_at, v.last_check_healthy,
-        c.id AS credential, c.last_used_at,
+        v.sweep_at, v.bad_checks, v.maintenance_until, v.last_seen, v.last_reported_at,
+        v.last_check_healthy, c.id AS credential, c.last_used_at,
         p_is_check AND EXISTS (
             SELECT FROM job_executions e WHERE e.device_id = v.id AND e.offer_at <= p_now
         ) AS has_work
@@ -157,6 +157,8 @@ BEGIN
         status_since = CASE WHEN flips THEN p_now WHEN turned THEN d.status_due_at
             ELSE d.status_since END,
         status_due_at = due_at,
+        -- Left alone while it can be: no other indexed column is moved by a usual check-in.
+        sweep_at = CASE WHEN d.sweep_at > p_now THEN LEAST(d.sweep_at, due_at) ELSE due_at END,
         firmware_version = CASE WHEN is_no_news OR p_firmware_version = '' THEN v.firmware_version
             ELSE p_firmware_version END,
         config_version = CASE WHEN is_no_news OR p_config_version = '' THEN v.config_version

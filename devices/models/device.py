@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.core.validators import RegexValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from devices.enums import DeviceStatus, DeviceType, LifecycleState
@@ -55,6 +55,10 @@ class Device(TimestampedModel):
     bad_checks = models.PositiveIntegerField(default=0)
     # When time alone will change the status; None: never.
     status_due_at = models.DateTimeField(null=True, blank=True)
+    # When a sweep looks next whether that time has come: not after it, and None where it is.
+    # Every check-in moves the one above, which no index may have: PostgreSQL then leaves the
+    # entries of the row in all indexes alone. The sweep lets this one follow.
+    sweep_at = models.DateTimeField(null=True, blank=True)
     maintenance_until = models.DateTimeField(null=True, blank=True)
     is_active = models.BooleanField(default=True)
     is_simulated = models.BooleanField(default=False)
@@ -80,6 +84,15 @@ class Device(TimestampedModel):
                 | (~Q(lifecycle_state=LifecycleState.RETIRED) & Q(is_active=True)),
                 name="device_is_active_until_retired",
             ),
+            models.CheckConstraint(
+                condition=Q(sweep_at__isnull=True, status_due_at__isnull=True)
+                | Q(
+                    sweep_at__isnull=False,
+                    status_due_at__isnull=False,
+                    sweep_at__lte=F("status_due_at"),
+                ),
+                name="device_swept_when_due",
+            ),
             models.UniqueConstraint(
                 fields=["site", "name"],
                 condition=~Q(lifecycle_state=LifecycleState.RETIRED),
@@ -96,9 +109,7 @@ class Device(TimestampedModel):
             models.Index(fields=["site", "status"], name="device_site_status"),
             # The sweep that turns silent devices offline.
             models.Index(
-                fields=["status_due_at"],
-                condition=Q(status_due_at__isnull=False),
-                name="device_status_due",
+                fields=["sweep_at"], condition=Q(sweep_at__isnull=False), name="device_sweep"
             ),
         ]
 

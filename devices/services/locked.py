@@ -49,7 +49,7 @@ def retire(devices: Sequence[Device], actor: User | None, now: datetime) -> None
     settle(devices, now)
     changes = _set(devices, now, lifecycle_state=LifecycleState.RETIRED, is_active=False)
     # Follows from the rest, and is no news.
-    _set(devices, now, status_due_at=None)
+    _set(devices, now, status_due_at=None, sweep_at=None)
     audit.record_many(event=AuditEvent.DEVICE_RETIRED, actor=actor, targets=changes)
     end_work(devices, "retired", actor)
 
@@ -120,7 +120,8 @@ def rotate_keys(
 
 def settle(devices: Sequence[Device], now: datetime) -> None:
     """Store what time alone has changed of them first, so that it is in their history."""
-    if store_due(due_devices(now).filter(pk__in=_pks(devices))):
+    flipped, _ = store_due(due_devices(now).filter(pk__in=_pks(devices)), now)
+    if flipped:
         stored = Device.objects.only(*MOVED_COLUMNS).in_bulk(_pks(devices))
         for device in devices:
             for column in MOVED_COLUMNS:
@@ -141,7 +142,8 @@ def store_statuses(
             flips.append((device, DeviceStatus(device.status), new.status, new.reason, now))
             device.status_since = now
         device.status, device.status_reason = new.status, new.reason
-        device.status_due_at, device.maintenance_until = new.due_at, maintenance_until
+        device.status_due_at = device.sweep_at = new.due_at
+        device.maintenance_until = maintenance_until
         device.updated_at = now
     columns = ("maintenance_until", *MOVED_COLUMNS, "updated_at")
     rows = [(device.pk, *(getattr(device, column) for column in columns)) for device in devices]

@@ -25,6 +25,7 @@ def make_device(**fields: Any) -> Device:
         fields["site"] = make_site()
     if fields.get("lifecycle_state") == LifecycleState.RETIRED:
         fields.setdefault("is_active", False)
+    fields.setdefault("sweep_at", fields.get("status_due_at"))
     defaults = {
         "device_id": f"pos-terminal-{number}",
         "name": f"POS Terminal {number}",
@@ -37,6 +38,7 @@ def make_device(**fields: Any) -> Device:
 def make_fleet(size: int, **fields: Any) -> list[Device]:
     """Many active terminals at one site, in a few statements."""
     site = fields.pop("site", None) or make_site()
+    fields.setdefault("sweep_at", fields.get("status_due_at"))
     return Device.objects.bulk_create(
         Device(
             site=site,

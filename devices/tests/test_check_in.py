@@ -71,7 +71,9 @@ MAINTAINED = ONLINE | {
     "status_due_at": RECENTLY,
     "maintenance_until": RECENTLY,
 }
+# The sweep looks at it when it was to, if that is ahead.
 SEEN = {"last_seen": NOW, "status_due_at": SILENT_AT}
+SWEPT_ANEW = {"sweep_at": SILENT_AT}
 TURNED_ONLINE = SEEN | {
     "status": "online",
     "status_reason": HEALTHY_REASON,
@@ -83,16 +85,26 @@ TURNED_ONLINE = SEEN | {
 CASES = [
     Case(
         "first check-in",
-        after=TURNED_ONLINE,
+        after=TURNED_ONLINE | SWEPT_ANEW,
         changes=[("unknown", "online", HEALTHY_REASON, NOW)],
     ),
     Case(
         "first check-in of a pending device",
         device={"lifecycle_state": LifecycleState.PENDING},
-        after=TURNED_ONLINE | {"lifecycle_state": "active"},
+        after=TURNED_ONLINE | SWEPT_ANEW | {"lifecycle_state": "active"},
         changes=[("unknown", "online", HEALTHY_REASON, NOW)],
     ),
     Case("still online", device=ONLINE, after=SEEN),
+    Case(
+        "still online, to be swept this moment",
+        device=ONLINE | {"sweep_at": NOW},
+        after=SEEN | SWEPT_ANEW,
+    ),
+    Case(
+        "still online, told to come again sooner than before",
+        device=ONLINE | {"status_due_at": SILENT_AT + TOLD},
+        after=SEEN | SWEPT_ANEW,
+    ),
     Case(
         "online turns bad",
         report=Report(is_healthy=False, error_message="No paper"),
@@ -136,7 +148,7 @@ CASES = [
     Case(
         "comes back, before a sweep wrote its silence down",
         device=SILENT,
-        after=SEEN | {"status_since": NOW},
+        after=SEEN | SWEPT_ANEW | {"status_since": NOW},
         changes=[
             ("online", "offline", "No check-in since 2026-06-01 11:00:00 UTC.", RECENTLY),
             ("offline", "online", HEALTHY_REASON, NOW),
@@ -145,7 +157,7 @@ CASES = [
     Case(
         "comes back at the moment its silence was due",
         device=SILENT | {"status_due_at": NOW},
-        after=SEEN | {"status_since": NOW},
+        after=SEEN | SWEPT_ANEW | {"status_since": NOW},
         changes=[
             ("online", "offline", "No check-in since 2026-06-01 11:00:00 UTC.", NOW),
             ("offline", "online", HEALTHY_REASON, NOW),
@@ -154,7 +166,7 @@ CASES = [
     Case(
         "comes back, of whom nobody knows when it was last seen",
         device=SILENT | {"last_seen": None},
-        after=SEEN | {"status_since": NOW},
+        after=SEEN | SWEPT_ANEW | {"status_since": NOW},
         changes=[
             ("online", "offline", NEVER_SEEN_REASON, RECENTLY),
             ("offline", "online", HEALTHY_REASON, NOW),
@@ -163,7 +175,7 @@ CASES = [
     Case(
         "comes back, after the sweep",
         device=OFFLINE,
-        after=TURNED_ONLINE,
+        after=TURNED_ONLINE | SWEPT_ANEW,
         changes=[("offline", "online", HEALTHY_REASON, NOW)],
     ),
     Case(
@@ -182,6 +194,17 @@ CASES = [
         changes=[("online", "maintenance", "In maintenance until 2026-06-01 12:00:50 UTC.", NOW)],
     ),
     Case(
+        "in maintenance, which ends before it was to be swept",
+        device=ONLINE
+        | {"status_due_at": SILENT_AT, "maintenance_until": SOON, "status": "maintenance"},
+        after={
+            "last_seen": NOW,
+            "status_reason": "In maintenance until 2026-06-01 12:00:50 UTC.",
+            "status_due_at": SOON,
+            "sweep_at": SOON,
+        },
+    ),
+    Case(
         "after maintenance",
         device=ONLINE | {"maintenance_until": RECENTLY, "status": DeviceStatus.MAINTENANCE},
         after=TURNED_ONLINE,
@@ -190,13 +213,13 @@ CASES = [
     Case(
         "after maintenance that no sweep saw end",
         device=MAINTAINED,
-        after=TURNED_ONLINE | {"status_since": RECENTLY},
+        after=TURNED_ONLINE | SWEPT_ANEW | {"status_since": RECENTLY},
         changes=[("maintenance", "online", HEALTHY_REASON, RECENTLY)],
     ),
     Case(
         "after maintenance, silent since",
         device=MAINTAINED | {"last_seen": AGO},
-        after=TURNED_ONLINE,
+        after=TURNED_ONLINE | SWEPT_ANEW,
         changes=[
             ("maintenance", "offline", "No check-in since 2026-06-01 11:00:00 UTC.", RECENTLY),
             ("offline", "online", HEALTHY_REASON, NOW),
@@ -205,7 +228,7 @@ CASES = [
     Case(
         "after maintenance, before which it was never seen",
         device=MAINTAINED | {"last_seen": None},
-        after=TURNED_ONLINE,
+        after=TURNED_ONLINE | SWEPT_ANEW,
         changes=[
             ("maintenance", "unknown", NEVER_SEEN_REASON, RECENTLY),
             ("unknown", "online", HEALTHY_REASON, NOW),
@@ -216,6 +239,7 @@ CASES = [
         report=Report(is_healthy=False, error_message="No paper"),
         device=MAINTAINED | {"bad_checks": 1},
         after=SEEN
+        | SWEPT_ANEW
         | {
             "status": "error",
             "status_reason": "No paper",
@@ -230,6 +254,7 @@ CASES = [
         report=None,
         device=MAINTAINED | {"bad_checks": 1},
         after=SEEN
+        | SWEPT_ANEW
         | {"status": "error", "status_reason": UNHEALTHY_REASON, "status_since": RECENTLY},
         changes=[("maintenance", "error", UNHEALTHY_REASON, RECENTLY)],
         checks=0,
@@ -271,7 +296,9 @@ CASES = [
         "heartbeat after silence",
         report=None,
         device=OFFLINE,
-        after=SEEN | {"status": "online", "status_reason": HEALTHY_REASON, "status_since": NOW},
+        after=SEEN
+        | SWEPT_ANEW
+        | {"status": "online", "status_reason": HEALTHY_REASON, "status_since": NOW},
         changes=[("offline", "online", HEALTHY_REASON, NOW)],
         checks=0,
     ),

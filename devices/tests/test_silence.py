@@ -7,10 +7,12 @@ from functools import partial
 from itertools import pairwise
 
 import pytest
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 
 from accounts.keys import digest_of
 from devices import services, sweeps
+from devices.advance import Moment
 from devices.check_in import check_in
 from devices.check_in.caller import Caller
 from devices.enums import DeviceStatus
@@ -18,6 +20,7 @@ from devices.models import Device, StatusChange
 from devices.reports import Report
 from devices.status import HEALTHY_REASON, NEVER_SEEN_REASON, UNHEALTHY_REASON
 from devices.sweeps import mark_silent_devices
+from devices.taking_in import take_in_many
 from devices.tests.factories import make_credential, make_device, make_fleet
 from homepot.models import ServicePulse
 from homepot.testing.plans import analyze, explained
@@ -44,7 +47,7 @@ MAINTAINED = ONLINE | {
     "last_seen": RECENTLY,
 }
 OFFLINE = {"status": "offline", "status_reason": SILENT_REASON, "status_since": RECENTLY}
-DUE_AGAIN = RECENTLY + 2.5 * TOLD
+DUE_AGAIN = dict.fromkeys(("status_due_at", "sweep_at"), RECENTLY + 2.5 * TOLD)
 
 CASES = [
     ("silent", ONLINE, OFFLINE),
@@ -60,12 +63,12 @@ CASES = [
     (
         "maintenance ends, healthy",
         MAINTAINED,
-        {"status": "online", "status_reason": HEALTHY_REASON, "status_due_at": DUE_AGAIN},
+        DUE_AGAIN | {"status": "online", "status_reason": HEALTHY_REASON},
     ),
     (
         "maintenance ends, failing",
         MAINTAINED | {"bad_checks": 1},
-        {"status": "error", "status_reason": UNHEALTHY_REASON, "status_due_at": DUE_AGAIN},
+        DUE_AGAIN | {"status": "error", "status_reason": UNHEALTHY_REASON},
     ),
     ("maintenance ends, silent", MAINTAINED | {"last_seen": AGO}, OFFLINE),
     (
@@ -78,7 +81,7 @@ CASES = [
 
 
 def stored_status() -> dict[str, object]:
-    columns = ("status", "status_reason", "status_since", "status_due_at")
+    columns = ("status", "status_reason", "status_since", "status_due_at", "sweep_at")
     return Device.objects.values(*columns).get()
 
 
@@ -97,7 +100,7 @@ def test_what_is_due_is_stored(device, after):
 
     assert mark_silent_devices(NOW) == bool(after)
 
-    due = {"status_due_at": None, "status_since": RECENTLY}
+    due = {"status_due_at": None, "sweep_at": None, "status_since": RECENTLY}
     assert stored_status() == (before | due | after if after else before)
     # Whoever read it before reads the same now.
     assert seen_status() == seen
@@ -160,7 +163,7 @@ def test_two_sweeps_at_once_flip_5000_devices_once_each():
 @pytest.mark.django_db(transaction=True)
 def test_check_ins_during_a_sweep_win(monkeypatch):
     # Small steps: many chances to meet.
-    monkeypatch.setattr(sweeps, "FLIPS_AT_ONCE", 10)
+    monkeypatch.setattr(sweeps, "SWEPT_AT_ONCE", 10)
     callers = [
         Caller(device.device_id, digest_of(make_credential(device)))
         for device in make_online_fleet(200)
@@ -203,7 +206,7 @@ def test_a_device_that_is_checking_in_is_not_waited_for():
         Device.objects.filter(pk=busy.pk).update(status_due_at=NOW + TOLD)
     assert mark_silent_devices(NOW) == 0
     busy.refresh_from_db()
-    assert busy.status == DeviceStatus.ONLINE
+    assert (busy.status, busy.sweep_at) == (DeviceStatus.ONLINE, NOW + TOLD)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -217,7 +220,7 @@ def test_a_device_that_is_checking_in_is_not_waited_for():
     ids=["maintenance", "re-enrolment", "retirement"],
 )
 def test_what_staff_change_first_writes_the_silence_down_once(change, becomes, monkeypatch):
-    monkeypatch.setattr(sweeps, "FLIPS_AT_ONCE", 1)
+    monkeypatch.setattr(sweeps, "SWEPT_AT_ONCE", 1)
     devices = make_online_fleet(10)
 
     def change_all() -> int:
@@ -239,20 +242,107 @@ def test_what_staff_change_first_writes_the_silence_down_once(change, becomes, m
 @pytest.mark.django_db
 def test_cost_follows_the_number_of_flips(count_statements):
     make_online_fleet(20)
-    # 1. what is due, 2. devices, 3. status changes, 4. nothing more is due
-    with count_statements(4):
+    make_online_fleet(20, status_due_at=NOW + TOLD, sweep_at=RECENTLY)
+    # 1. whom to look at, 2. devices, 3. status changes, 4. those heard meanwhile, 5. nobody more
+    with count_statements(5):
         assert mark_silent_devices(NOW) == 20
+    assert Device.objects.filter(sweep_at=NOW + TOLD).count() == 20
+
+
+@pytest.mark.django_db
+def test_a_device_is_online_until_the_first_sweep_after_its_time():
+    device = make_device()
+    caller = Caller(device.device_id, digest_of(make_credential(device)))
+    online_until = NOW + 10 * TOLD + 2.5 * TOLD
+    looks = []
+    for now in (NOW + second * SECOND for second in range(0, 15 * 60, 5)):
+        if now <= NOW + 10 * TOLD and (now - NOW) % TOLD == 0 * SECOND:
+            check_in(caller, Report(), told=TOLD, now=now)
+        # Just after it checked in, and at all times between.
+        assert mark_silent_devices(now) == (now == online_until)
+        device.refresh_from_db()
+        assert device.status == ("online" if now < online_until else "offline")
+        if device.sweep_at not in looks:
+            looks.append(device.sweep_at)
+    # Not at every check-in: it is looked at when its time would have come without those since.
+    assert looks == [*(NOW + minute * TOLD for minute in (2.5, 4.5, 6.5, 8.5, 10.5, 12.5)), None]
+
+
+@pytest.mark.django_db
+def test_those_who_were_heard_keep_nobody_from_being_swept(monkeypatch):
+    monkeypatch.setattr(sweeps, "SWEPT_AT_ONCE", 2)
+    make_online_fleet(5, status_due_at=NOW + TOLD, sweep_at=AGO)
+    make_online_fleet(1)
+    assert mark_silent_devices(NOW) == 1
+    assert not Device.objects.filter(sweep_at__lte=NOW).exists()
+
+
+@pytest.mark.django_db
+def test_the_sweep_follows_maintenance_that_is_moved_and_ended():
+    now = timezone.now()
+    device = make_device(**ONLINE | {"status_due_at": now + TOLD, "last_seen": now})
+    hour = 3600 * SECOND
+    for until, due_at in (
+        (now + 2 * hour, now + 2 * hour),
+        (now + hour, now + hour),
+        (now + 3 * hour, now + 3 * hour),
+        (None, now + 2.5 * TOLD),
+    ):
+        services.set_maintenance(device=device, until=until, actor=None)
+        device.refresh_from_db()
+        assert (device.status_due_at, device.sweep_at) == (due_at, due_at)
+    assert mark_silent_devices(now + 2.5 * TOLD) == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("due_at", "sweep_at"), [(NOW, NOW + SECOND), (NOW, None), (None, NOW)])
+def test_a_device_that_no_sweep_would_find_in_time_is_refused(due_at, sweep_at):
+    with pytest.raises(IntegrityError, match="device_swept_when_due"):
+        make_device(status_due_at=due_at, sweep_at=sweep_at)
+
+
+@pytest.mark.django_db
+def test_check_ins_leave_the_indexes_of_the_fleet_alone():
+    if connection.vendor != "postgresql":
+        pytest.skip("Only PostgreSQL writes a row anew, and can leave its entries in indexes.")
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE devices CASCADE")  # a page that is full of others has no room
+    device = make_device(**ONLINE | {"status_due_at": NOW + TOLD, "last_seen": NOW})
+    caller = Caller(device.device_id, digest_of(make_credential(device)))
+    before = updates_of_devices()
+
+    for second in range(5):
+        check_in(caller, Report(), told=TOLD, now=NOW + second * SECOND)
+    moment = Moment(now=NOW + 5 * SECOND, silent_at=NOW + 5 * SECOND + 2.5 * TOLD)
+    device.refresh_from_db()
+    take_in_many([(device, Report())], moment, reported_by=None, service_was_away=False)
+
+    assert [after - count for after, count in zip(updates_of_devices(), before, strict=True)] == [
+        6,
+        6,
+    ]
+
+
+def updates_of_devices() -> tuple[int, int]:
+    """In this transaction: all, and those without new entries in indexes."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_stat_get_xact_tuples_updated('devices'::regclass),"
+            " pg_stat_get_xact_tuples_hot_updated('devices'::regclass)"
+        )
+        return cursor.fetchone()
 
 
 @pytest.mark.django_db
 def test_sweep_reads_the_index_and_never_the_fleet():
     # Enough, and with enough to tell of each, that reading them all would be slow.
     make_online_fleet(10_000, status_due_at=NOW + TOLD, os_details={"about": "x" * 1500})
-    Device.objects.filter(pk__in=Device.objects.values("pk")[:40]).update(status_due_at=RECENTLY)
+    due = {"status_due_at": RECENTLY, "sweep_at": RECENTLY}
+    Device.objects.filter(pk__in=Device.objects.values("pk")[:40]).update(**due)
     analyze()
 
     with explained() as plans:
         assert mark_silent_devices(NOW) == 40
 
     plans.assert_none_reads_all_of("devices")
-    assert plans.use("device_status_due")
+    assert plans.use("device_sweep")

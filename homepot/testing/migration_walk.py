@@ -28,6 +28,7 @@ CONSTRAINED: dict[str, Callable[[], dict[str, Any]]] = {
     "jobs.JobExecution": lambda: dict.fromkeys(
         ("due_at", "expires_at"), timezone.now() + timedelta(days=1)
     ),
+    "devices.Device": lambda: dict.fromkeys(("status_due_at", "sweep_at"), timezone.now()),
 }
 
 
@@ -105,9 +106,11 @@ def _fill(state: ProjectState, round_number: int) -> None:
 def _make_row(model: Any, round_number: int, made: dict[str, models.Model]) -> models.Model:
     label = model._meta.label
     if label not in made:
-        values = CONSTRAINED.get(label, dict)()
+        constrained = CONSTRAINED.get(label, dict)()
+        values: dict[str, Any] = {}
         for field in model._meta.concrete_fields:
-            if field.name in values:
+            if field.name in constrained:
+                values[field.name] = constrained[field.name]
                 continue
             if field.many_to_one or field.one_to_one:
                 if field.related_model is not model:

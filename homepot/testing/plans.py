@@ -3,7 +3,7 @@
     with explained() as plans:
         do_something()
     plans.assert_none_reads_all_of("devices")
-    assert plans.use("device_status_due")
+    assert plans.use("device_sweep")
 
 Planners prefer to read small tables whole: there must be some thousand rows, and `analyze()`
 after they were made.

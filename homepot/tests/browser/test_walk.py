@@ -47,7 +47,8 @@ def down() -> Device:
         lifecycle_state=LifecycleState.ACTIVE, status=DeviceStatus.ONLINE, last_seen=now
     )
     device = Device.objects.latest("pk")
-    Device.objects.filter(pk=device.pk).update(last_seen=silent, status_due_at=silent)
+    due = {"status_due_at": silent, "sweep_at": silent}
+    Device.objects.filter(pk=device.pk).update(last_seen=silent, **due)
     make_device(status=DeviceStatus.ONLINE, site=make_site(name="Harbour"))
     return device
 
