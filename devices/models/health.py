@@ -31,7 +31,9 @@ class HealthCheck(models.Model):
     checked_at = models.DateTimeField(default=timezone.now)
     reported_at = models.DateTimeField(null=True, blank=True)
     # The gateway that sent it for the device.
-    reported_by = models.ForeignKey(Device, models.PROTECT, null=True, blank=True, related_name="+")
+    reported_by = models.ForeignKey(
+        Device, models.PROTECT, null=True, blank=True, related_name="+", db_index=False
+    )
 
     objects = HealthCheckQuerySet.as_manager()
 
@@ -56,6 +58,12 @@ class HealthCheck(models.Model):
             models.Index(fields=["device", "-checked_at", "-id"], name="health_check_history"),
             # All checks, newest first, in the admin.
             models.Index(fields=["-checked_at", "-id"], name="health_check_newest"),
+            # What a gateway sent, when it is to be deleted. Most checks come from the device.
+            models.Index(
+                fields=["reported_by"],
+                condition=Q(reported_by__isnull=False),
+                name="health_check_reported_by",
+            ),
         ]
 
     def __str__(self) -> str:
