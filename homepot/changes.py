@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection, connections, models
 from django.utils import timezone
 
 from homepot.errors import IdentifierTakenError, violated_columns
+from homepot.statements import fetch_rows
 
 Changes = dict[str, tuple[Any, Any]]
+NO_EXPRESSIONS: Mapping[str, str] = MappingProxyType({})
 
 
 def update_row(row: models.Model, fields: Mapping[str, Any]) -> Changes:
@@ -38,16 +41,34 @@ def update_row(row: models.Model, fields: Mapping[str, Any]) -> Changes:
 
 def insert_row(row: models.Model) -> None:
     """Write `row`, which is new, as `save` does, in a third of the time and without signals."""
+    sql, values = insertion(row)
+    ((pk,),) = fetch_rows(f"{sql} RETURNING id", values)
+    mark_inserted(row, pk)
+
+
+def mark_inserted(row: models.Model, pk: int) -> None:
+    """Let `row` know that it is stored as `pk`."""
+    row.pk = pk
+    row._state.adding = False
+    row._state.db = DEFAULT_DB_ALIAS
+
+
+def insertion(
+    row: models.Model, expressions: Mapping[str, str] = NO_EXPRESSIONS, source: str = ""
+) -> tuple[str, list[Any]]:
+    """The INSERT of `row`, or of one for each row of `source`, and its values.
+
+    `expressions` are columns, by attribute, that are filled by SQL over `source`; a `%s` in it
+    stands for the value that `row` has there.
+    """
     model = type(row)
     database = connections[DEFAULT_DB_ALIAS]  # each look at `connection` finds it anew
     values = [
-        column.get_db_prep_save(column.pre_save(row, True), database) for column in _columns(model)
+        column.get_db_prep_save(column.pre_save(row, True), database)
+        for column in _columns(model)
+        if "%s" in expressions.get(column.attname, "%s")
     ]
-    with database.cursor() as cursor:
-        cursor.execute(_insertion(model), values)
-        (row.pk,) = cursor.fetchone()
-    row._state.adding = False
-    row._state.db = database.alias
+    return _insertion(model, tuple(expressions.items()), source), values
 
 
 @cache
@@ -56,12 +77,15 @@ def _columns(model: type[models.Model]) -> list[Any]:
 
 
 @cache
-def _insertion(model: type[models.Model]) -> str:
+def _insertion(
+    model: type[models.Model], expressions: tuple[tuple[str, str], ...], source: str
+) -> str:
     quoted: Any = connection.ops.quote_name
+    filled = dict(expressions)
     columns = ", ".join(quoted(field.column) for field in _columns(model))
-    places = ", ".join(["%s"] * len(_columns(model)))
-    table, key = quoted(model._meta.db_table), quoted(model._meta.pk.column)
-    return f"INSERT INTO {table} ({columns}) VALUES ({places}) RETURNING {key}"  # noqa: S608
+    values = ", ".join(filled.get(field.attname, "%s") for field in _columns(model))
+    rows = f"SELECT {values} FROM {source}" if source else f"VALUES ({values})"  # noqa: S608
+    return f"INSERT INTO {quoted(model._meta.db_table)} ({columns}) {rows}"
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
+from operator import attrgetter
 from typing import Any
 
 from django.db import models
@@ -47,6 +48,18 @@ class RowShape:
         """The first row of `question` as a JSON object; None when there is none."""
         rows = self.as_dicts(question.refined(_select_first, self).rows())
         return rows[0] if rows else None
+
+    def of(self, made: models.Model) -> dict[str, Any]:
+        """What `first_of` answers for `made`, of which all is known: it was written just now.
+
+        Not where it holds JSON, which PostgreSQL gives back in another order, or where a queryset
+        adds columns.
+        """
+        return self.as_dicts([self._values_of(made)])[0]
+
+    @cached_property
+    def _values_of(self) -> Callable[[models.Model], Sequence[Any]]:
+        return attrgetter(*(source.replace("__", ".") for source in self.sources))
 
     def as_dicts(self, rows: Iterable[Sequence[Any]]) -> list[dict[str, Any]]:
         """Rows of `select` as JSON objects; the further columns are dropped."""

@@ -43,6 +43,23 @@ def retried(function: Callable[P, T]) -> Callable[P, T]:
     return run
 
 
+def in_one_statement(function: Callable[P, T]) -> Callable[P, T]:
+    """Run `function`, which on PostgreSQL sends one statement, in a transaction where it needs one.
+
+    Alone, that statement is one. Within a transaction only what `function` did is undone when
+    it fails, and on SQLite it sends several.
+    """
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        if connection.vendor == "postgresql" and not connection.in_atomic_block:
+            return function(*args, **kwargs)
+        with transaction.atomic():
+            return function(*args, **kwargs)
+
+    return run
+
+
 def write_unless_locked(write: Callable[[], object]) -> None:
     """Call `write`, in a transaction, unless another writer to SQLite would have to be waited for.
 

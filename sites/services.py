@@ -11,13 +11,14 @@ from accounts.keys import ENROLMENT_KEY_PREFIX, make_key
 from accounts.models import User
 from audit import services as audit
 from audit.enums import AuditEvent
-from homepot.changes import insert_row, refuse_duplicates, update_row
+from homepot.changes import refuse_duplicates, update_row
 from homepot.identifiers import make_identifier
+from homepot.transactions import in_one_statement
 from sites.errors import SiteHasDevicesError, SiteRetiredError
 from sites.models import Site
 
 
-@transaction.atomic
+@in_one_statement
 def create_site(*, actor: User | None, site_id: str | None = None, **fields: Any) -> Site:
     """Open a site; without `site_id` it gets a random one.
 
@@ -25,13 +26,12 @@ def create_site(*, actor: User | None, site_id: str | None = None, **fields: Any
     """
     site = Site(site_id=site_id or make_identifier("site"), **fields)
     with refuse_duplicates(site_id=f"The site id {site.site_id} is taken; choose another."):
-        insert_row(site)
-    audit.record(
-        event=AuditEvent.SITE_CREATED,
-        actor=actor,
-        target=site,
-        changes={name: (None, value) for name, value in fields.items()},
-    )
+        audit.insert_and_record(
+            site,
+            event=AuditEvent.SITE_CREATED,
+            actor=actor,
+            changes={name: (None, value) for name, value in fields.items()},
+        )
     return site
 
 

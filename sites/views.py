@@ -46,6 +46,9 @@ class SiteViewSet(ResourceViewSet):
     def perform_create(self, fields: dict[str, Any]) -> Site:
         return services.create_site(actor=self.actor, **fields)
 
+    def shown_new(self, created: Site) -> dict[str, Any]:
+        return self.shape.of(created)
+
     def perform_update(self, instance: Site, fields: dict[str, Any]) -> None:
         services.update_site(site=instance, actor=self.actor, **fields)
 

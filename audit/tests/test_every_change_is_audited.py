@@ -36,6 +36,7 @@ from audit.models import AuditLog
 from devices.enums import LifecycleState
 from devices.models import Device
 from devices.tests.factories import make_credential, make_device
+from homepot.combined import Combined
 from jobs import services as jobs
 from jobs.enums import ExecutionStatus
 from jobs.models import Job
@@ -91,8 +92,8 @@ class Crash(Exception):
 @pytest.fixture
 def crash_after_the_row(monkeypatch) -> Iterator[None]:
     def crashing(record: Callable[..., Any]) -> Callable[..., None]:
-        def record_and_crash(**fields: Any) -> None:
-            record(**fields)
+        def record_and_crash(*args: Any, **fields: Any) -> None:
+            record(*args, **fields)
             raise Crash
 
         return record_and_crash
@@ -100,6 +101,7 @@ def crash_after_the_row(monkeypatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
         for name in ("record", "record_many"):
             patch.setattr(services, name, crashing(getattr(services, name)))
+        patch.setattr(Combined, "rows", crashing(Combined.rows))
         yield
 
 

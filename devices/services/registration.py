@@ -22,7 +22,7 @@ from devices.status import (
     NEVER_SEEN_REASON,
     DerivedStatus,
 )
-from homepot.changes import insert_row, refuse_duplicates, update_row
+from homepot.changes import refuse_duplicates, update_row
 from homepot.identifiers import make_identifier
 from homepot.transactions import retried
 from sites.models import Site
@@ -46,13 +46,12 @@ def create_device(
         device_id=f"The device id {device.device_id} is taken; choose another.",
         name=f"Site {site.site_id} has a device named {device.name!r}; choose another name.",
     ):
-        insert_row(device)
-    audit.record(
-        event=AuditEvent.DEVICE_CREATED,
-        actor=actor,
-        target=device,
-        changes={name: (None, value) for name, value in fields.items()},
-    )
+        audit.insert_and_record(
+            device,
+            event=AuditEvent.DEVICE_CREATED,
+            actor=actor,
+            changes={name: (None, value) for name, value in fields.items()},
+        )
     return device
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection
 
 from accounts.enums import Role
 from accounts.tests.factories import make_user
@@ -78,6 +79,22 @@ def test_site_create_takes_the_path_with_and_without_slash(operator, path):
     assert row.actor_label == row.user.username
     assert row.request_id == answer["X-Request-ID"]
     assert row.site.site_id == "site-900"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"latitude": -0.0, "longitude": 1e-7}, {"latitude": 52, "description": 'é"\\\n🥐\u2028'}],
+)
+def test_new_site_is_shown_as_it_is_read_later(operator, more):
+    answer = operator.post(SITES, {"name": " Corner  shop ", **more})
+
+    assert answer.content == operator.get(f"{SITES}/{answer.json()['site_id']}").content
+
+
+def test_site_create_takes_few_statements(operator, count_statements):
+    # 1. the caller's key, 2. the site and its audit row, which SQLite takes one by one
+    with count_statements(2 if connection.vendor == "postgresql" else 3):
+        operator.post(SITES, {"name": "Corner shop"})
 
 
 def test_site_create_makes_an_id_when_none_is_given(operator):
