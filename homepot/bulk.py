@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import orjson
 from django.db import connection, models
 from django.db.models.expressions import RawSQL
+
+from homepot.statements import fetch_rows
 
 
 def insert_rows(
@@ -22,36 +25,18 @@ def insert_rows(
 
     `rows` must not be empty.
     """
-    fields: list[Any] = [model._meta.get_field(name) for name in columns]
-    targets = ", ".join(_quoted(field.column) for field in fields)
-    # Names of our own models and columns are all that is formatted into it.
-    sql = (
-        f"INSERT INTO {_quoted(model._meta.db_table)} ({targets}) "  # noqa: S608
-        f"SELECT {_selected(fields)} FROM {_source()} ORDER BY {_position()} RETURNING id"
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [_as_json(fields, rows)])
-        # Ids are given in the order of insertion, but need not be answered in it.
-        return sorted(pk for (pk,) in cursor.fetchall())
+    fields = _fields(model, tuple(columns))
+    sql = _insert(connection.vendor, model, fields)
+    # Ids are given in the order of insertion, but need not be answered in it.
+    return sorted(pk for (pk,) in fetch_rows(sql, [_as_json(fields, rows)]))
 
 
 def update_rows(
     model: type[models.Model], columns: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> None:
     """Update `columns` of the rows whose id comes first in each of `rows`."""
-    fields: list[Any] = [model._meta.pk, *(model._meta.get_field(name) for name in columns)]
-    assignments = ", ".join(
-        f"{_quoted(field.column)} = new.{_quoted(field.column)}" for field in fields[1:]
-    )
-    table = _quoted(model._meta.db_table)
-    aliased = ", ".join(f"{_value(field)} AS {_quoted(field.column)}" for field in fields)
-    sql = (
-        f"UPDATE {table} SET {assignments} "  # noqa: S608
-        f"FROM (SELECT {aliased} FROM {_source()}) AS new "
-        f"WHERE {table}.id = new.id"
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [_as_json(fields, rows)])
+    fields = _fields(model, ("pk", *columns))
+    fetch_rows(_update(connection.vendor, model, fields), [_as_json(fields, rows)])
 
 
 def find_stored(
@@ -61,17 +46,10 @@ def find_stored(
 
     Asks for each pair, where two IN lists would find every device with every time.
     """
-    fields: list[Any] = [model._meta.get_field(name) for name in columns]
-    table = _quoted(model._meta.db_table)
-    is_same = " AND ".join(f"{table}.{_quoted(field.column)} = {_value(field)}" for field in fields)
-    sql = (
-        f"SELECT {_position()} FROM {_source()} "  # noqa: S608
-        f"WHERE EXISTS (SELECT 1 FROM {table} WHERE {is_same})"
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [_as_json(fields, keys)])
-        first = 1 if connection.vendor == "postgresql" else 0
-        return [position - first for (position,) in cursor.fetchall()]
+    fields = _fields(model, tuple(columns))
+    first = 1 if connection.vendor == "postgresql" else 0
+    found = fetch_rows(_find(connection.vendor, model, fields), [_as_json(fields, keys)])
+    return [position - first for (position,) in found]
 
 
 def any_of(values: Sequence[int] | Sequence[str]) -> RawSQL:
@@ -84,12 +62,56 @@ def any_of(values: Sequence[int] | Sequence[str]) -> RawSQL:
     return RawSQL(sql, [orjson.dumps(values).decode()])  # noqa: S611
 
 
+@cache
+def _fields(model: type[models.Model], names: tuple[str, ...]) -> tuple[Any, ...]:
+    return tuple(model._meta.pk if name == "pk" else model._meta.get_field(name) for name in names)
+
+
+# The SQL of each is made once. Names of our own models and columns are all that is formatted
+# into it.
+
+
+@cache
+def _insert(vendor: str, model: type[models.Model], fields: tuple[Any, ...]) -> str:
+    targets = ", ".join(_quoted(field.column) for field in fields)
+    values = ", ".join(_value(field, index) for index, field in enumerate(fields))
+    return (
+        f"INSERT INTO {_quoted(model._meta.db_table)} ({targets}) "  # noqa: S608
+        f"SELECT {values} FROM {_source()} ORDER BY {_position()} RETURNING id"
+    )
+
+
+@cache
+def _update(vendor: str, model: type[models.Model], fields: tuple[Any, ...]) -> str:
+    assignments = ", ".join(
+        f"{_quoted(field.column)} = new.{_quoted(field.column)}" for field in fields[1:]
+    )
+    table = _quoted(model._meta.db_table)
+    aliased = ", ".join(
+        f"{_value(field, index)} AS {_quoted(field.column)}" for index, field in enumerate(fields)
+    )
+    return (
+        f"UPDATE {table} SET {assignments} "  # noqa: S608
+        f"FROM (SELECT {aliased} FROM {_source()}) AS new "
+        f"WHERE {table}.id = new.id"
+    )
+
+
+@cache
+def _find(vendor: str, model: type[models.Model], fields: tuple[Any, ...]) -> str:
+    table = _quoted(model._meta.db_table)
+    is_same = " AND ".join(
+        f"{table}.{_quoted(field.column)} = {_value(field, index)}"
+        for index, field in enumerate(fields)
+    )
+    return (
+        f"SELECT {_position()} FROM {_source()} "  # noqa: S608
+        f"WHERE EXISTS (SELECT 1 FROM {table} WHERE {is_same})"
+    )
+
+
 def _quoted(name: str) -> str:
     return connection.ops.quote_name(name)
-
-
-def _selected(fields: Sequence[Any]) -> str:
-    return ", ".join(_value(field) for field in fields)
 
 
 def _source() -> str:
@@ -102,33 +124,37 @@ def _position() -> str:
     return "source.position" if connection.vendor == "postgresql" else "source.key"
 
 
-def _value(field: Any) -> str:
-    if connection.vendor == "postgresql":
-        db_type = (field.target_field if field.is_relation else field).rel_db_type(connection)
-        return f"(source.record->>'{field.column}')::{db_type}"
-    return f"json_extract(source.value, '$.{field.column}')"
+def _value(field: Any, index: int) -> str:
+    if connection.vendor != "postgresql":
+        return f"json_extract(source.value, '$[{index}]')"
+    if isinstance(field, models.JSONField):
+        return f"NULLIF(source.record->{index}, 'null')"
+    db_type = (field.target_field if field.is_relation else field).rel_db_type(connection)
+    return f"(source.record->>{index})::{db_type}"
 
 
 def _as_json(fields: Sequence[Any], rows: Sequence[Sequence[Any]]) -> str:
-    columns = [field.column for field in fields]
-    records = [
-        {
-            column: _plain(field, value)
-            for column, field, value in zip(columns, fields, row, strict=True)
-        }
-        for row in rows
-    ]
-    return orjson.dumps(records).decode()
+    """`rows` as PostgreSQL casts their values, or as SQLite stores them."""
+    if connection.vendor != "postgresql":
+        rows = [
+            [_stored(field, value) for field, value in zip(fields, row, strict=True)]
+            for row in rows
+        ]
+    return orjson.dumps(rows, default=_key).decode()
 
 
-def _plain(field: Any, value: Any) -> Any:
-    """`value` as the text or number that the column's type is cast from."""
+def _stored(field: Any, value: Any) -> Any:
     if value is None:
         return None
     if isinstance(field, models.JSONField):
         return orjson.dumps(value).decode()
     if isinstance(value, datetime):
         return str(connection.ops.adapt_datetimefield_value(value))
+    return value
+
+
+def _key(value: Any) -> Any:
+    """What stands for an object of another table."""
     if isinstance(value, models.Model):
         return value.pk
-    return value
+    raise TypeError(f"{type(value).__name__} has no form in a column")
