@@ -10,6 +10,7 @@ from datetime import datetime
 
 from django.conf import settings
 
+from devices.device_state import DeviceState
 from devices.enums import HEARD, DeviceStatus
 from devices.models import Device, StatusChange
 from devices.pace import pace
@@ -26,7 +27,7 @@ class Moment:
 
 
 def advance(
-    device: Device,
+    device: Device | DeviceState,
     report: Report | None,
     moment: Moment,
     *,
@@ -64,7 +65,7 @@ def advance(
         return due, None
     device.status_since = now
     change = StatusChange(
-        device=device,
+        device_id=device.pk,
         old_status=old_status,
         new_status=device.status,
         reason=device.status_reason,
@@ -73,7 +74,7 @@ def advance(
     return due, change
 
 
-def _settle(device: Device, now: datetime) -> StatusChange | None:
+def _settle(device: Device | DeviceState, now: datetime) -> StatusChange | None:
     """Turn `device`, in memory, into what it has been since its time came: see `due.py`."""
     old_status, at = device.status, device.status_due_at
     device.status, device.status_reason = derive_due(
@@ -87,7 +88,7 @@ def _settle(device: Device, now: datetime) -> StatusChange | None:
         return None
     device.status_since = at
     return StatusChange(
-        device=device,
+        device_id=device.pk,
         old_status=old_status,
         new_status=device.status,
         reason=device.status_reason,
@@ -95,7 +96,12 @@ def _settle(device: Device, now: datetime) -> StatusChange | None:
     )
 
 
-def _apply(device: Device, report: Report | None, moment: Moment, old_status: DeviceStatus) -> None:
+def _apply(
+    device: Device | DeviceState,
+    report: Report | None,
+    moment: Moment,
+    old_status: DeviceStatus,
+) -> None:
     """Move what a report that counts moves."""
     if report is not None:
         device.last_check_healthy = report.is_healthy
@@ -118,7 +124,7 @@ def _apply(device: Device, report: Report | None, moment: Moment, old_status: De
     _set_due(device, derived.due_at, moment.now)
 
 
-def _set_due(device: Device, due_at: datetime | None, now: datetime) -> None:
+def _set_due(device: Device | DeviceState, due_at: datetime | None, now: datetime) -> None:
     """Say when time alone will change the status; `sweep_at` stays while it can."""
     device.status_due_at = due_at
     sweep_at = device.sweep_at

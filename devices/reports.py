@@ -1,42 +1,43 @@
-"""What devices say of themselves, read leniently and kept within what both databases hold.
+"""What devices say of themselves, kept within what both databases hold.
 
-Unknown fields are ignored, null and unusable times mean absent, over-long text is clipped; any
-other value of another kind is refused by field.
+Usual reports, which nearly all are, msgspec reads and checks in one go. Whatever it refuses is
+read again field by field, which forgives more and says what is wrong: see `field_reader.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from django.core.exceptions import ValidationError as DjangoValidationError
+import msgspec
 from django.core.validators import validate_ipv46_address
-from rest_framework.exceptions import ValidationError
-from rest_framework.fields import BooleanField
+from msgspec import Meta
+from rest_framework.exceptions import ParseError, ValidationError
 
+from devices.field_reader import FieldReader, read_time
 from devices.models.device import validate_mac_address
-from homepot.fields import UTCDateTimeField
 from homepot.models import MAX_INTEGER
+from homepot.parsers import MAX_DEPTH, checked, loads
 from homepot.text import MAX_TEXT_LENGTH
 
 MAX_DEVICE_ID_LENGTH = 100
-_time_field = UTCDateTimeField()
+MAX_BATCH = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """One check of a device, as it told it. Times are aware; None and "" mean not told."""
+class Report(msgspec.Struct):
+    """One check of a device, as it told it. Times are aware; None and "" mean not told.
+
+    `read_report` reads the same fields, and forgives what goes beyond these limits.
+    """
 
     is_healthy: bool = True
-    response_time_ms: int | None = None
-    status_code: int | None = None
-    endpoint: str = ""
+    response_time_ms: Annotated[int, Meta(ge=0, le=MAX_INTEGER)] | None = None
+    status_code: Annotated[int, Meta(ge=100, le=599)] | None = None
+    endpoint: Annotated[str, Meta(max_length=200)] | None = None
     response_data: Any = None
-    error_message: str = ""
-    firmware_version: str = ""
-    config_version: str = ""
+    error_message: Annotated[str, Meta(max_length=MAX_TEXT_LENGTH)] | None = None
+    firmware_version: Annotated[str, Meta(max_length=50)] | None = None
+    config_version: Annotated[str, Meta(max_length=50)] | None = None
     reported_at: datetime | None = None
 
     def reported_at_by(self, now: datetime) -> datetime | None:
@@ -45,88 +46,6 @@ class Report:
         A device clock that once ran ahead must not make all that follows late.
         """
         return None if self.reported_at is None else min(self.reported_at, now)
-
-
-class FieldReader:
-    """Reads typed values out of one JSON object and gathers what is wrong by field."""
-
-    def __init__(self, data: Any) -> None:
-        if not isinstance(data, Mapping):
-            raise ValidationError({"non_field_errors": ["Send a JSON object."]})
-        self.data = data
-        self.errors: dict[str, list[str]] = {}
-
-    def finish(self) -> None:
-        """Raise ValidationError by field when something was wrong."""
-        if self.errors:
-            raise ValidationError(self.errors)
-
-    def boolean(self, name: str, default: bool) -> bool:
-        value = self.data.get(name)
-        if value is None:
-            return default
-        if isinstance(value, bool):
-            return value
-        if isinstance(value, str | int | float) and value in BooleanField.TRUE_VALUES:
-            return True
-        if isinstance(value, str | int | float) and value in BooleanField.FALSE_VALUES:
-            return False
-        return self._refuse(name, "Send true or false.", default)
-
-    def integer(self, name: str, lowest: int, highest: int) -> int | None:
-        value = self.number(name, lowest, highest)
-        return None if value is None else round(value)
-
-    def number(self, name: str, lowest: float, highest: float) -> float | None:
-        value = self.data.get(name)
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return self._refuse(name, "Send a number.", None)
-        if not lowest <= value <= highest:
-            return self._refuse(name, f"Send a number from {lowest} to {highest}.", None)
-        return value
-
-    def text(self, name: str, length: int) -> str:
-        value = self.data.get(name)
-        if value is None:
-            return ""
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            return self._refuse(name, "Send text.", "")
-        return str(value)[:length]
-
-    def time(self, name: str) -> datetime | None:
-        """None also for what is no time, has no offset or lies far off.
-
-        A till whose clock lost its battery must not fall silent for it.
-        """
-        value: Any = self.data.get(name)
-        if value is None:
-            return None
-        try:
-            return _time_field.to_internal_value(value)
-        except ValidationError:
-            return None
-
-    def check(self, name: str, value: str, validate: Callable[[str], None]) -> None:
-        """Note what `validate` raises about `value`."""
-        try:
-            validate(value)
-        except DjangoValidationError as error:
-            self.errors[name] = error.messages
-
-    def _refuse(self, name: str, message: str, instead: Any) -> Any:
-        self.errors[name] = [message]
-        return instead
-
-
-def read_device_id(data: Any) -> str:
-    """The `device_id` in `data`, "" when it is not told; raises ValidationError by field."""
-    reader = FieldReader(data)
-    # Longer ones are clipped to what is still too long, or they might be another's.
-    device_id = reader.text("device_id", MAX_DEVICE_ID_LENGTH + 1)
-    reader.finish()
-    return device_id
 
 
 def read_report(data: Any) -> Report:
@@ -146,6 +65,100 @@ def read_report(data: Any) -> Report:
     reader.finish()
     return report
 
+
+def read_device_id(data: Any) -> str:
+    """The `device_id` in `data`, "" when it is not told; raises ValidationError by field."""
+    reader = FieldReader(data)
+    # Longer ones are clipped to what is still too long, or they might be another's.
+    device_id = reader.text("device_id", MAX_DEVICE_ID_LENGTH + 1)
+    reader.finish()
+    return device_id
+
+
+# Bodies of requests
+
+
+class _Usual(Report, forbid_unknown_fields=True):
+    """A report as most devices write it, alone or in a batch.
+
+    Its time is read by us: msgspec rounds what we cut off, and a report that is sent again,
+    now in one way and now in the other, would be two.
+    """
+
+    device_id: Annotated[str, Meta(max_length=MAX_DEVICE_ID_LENGTH)] | None = None
+    reported_at: str | None = None  # type: ignore[assignment]
+
+
+class _UsualBatch(msgspec.Struct, forbid_unknown_fields=True):
+    check_ins: Annotated[list[_Usual], Meta(min_length=1, max_length=MAX_BATCH)]
+
+
+_alone = msgspec.json.Decoder(_Usual)
+_batch = msgspec.json.Decoder(_UsualBatch)
+# What is raised for any other body.
+UNUSUAL = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ParseError)
+
+
+def report_in(body: bytes) -> Report:
+    """The report that is the body of a check-in.
+
+    Raises what `loads` raises, and ValidationError by field.
+    """
+    try:
+        [report] = _finished([_alone.decode(body)], body, MAX_DEPTH - 1)
+        return report
+    except UNUSUAL:
+        return read_report(loads(body))
+
+
+def reports_in(body: bytes) -> tuple[dict[int, tuple[str, Report]], dict[int, str]]:
+    """The reports in the body of a batch, with the device of each; and what is wrong with others.
+
+    Both by index; "" is the device that sends them. Raises what `loads` raises, and
+    ValidationError when it is no batch.
+    """
+    try:
+        usual = _finished(_batch.decode(body).check_ins, body, MAX_DEPTH - 3)
+        return {index: (each.device_id or "", each) for index, each in enumerate(usual)}, {}
+    except UNUSUAL:
+        return _read_batch(loads(body))
+
+
+def _finished(reports: list[_Usual], body: bytes, levels_left: int) -> list[_Usual]:
+    """`reports` with what msgspec does not look at; raises one of `UNUSUAL`."""
+    if rb"\u0000" in body:
+        raise ParseError
+    for report in reports:
+        if report.response_data is not None:
+            report.response_data = checked(report.response_data, levels_left)
+        report.reported_at = read_time(report.reported_at)  # type: ignore[assignment]
+    return reports
+
+
+def _read_batch(data: Any) -> tuple[dict[int, tuple[str, Report]], dict[int, str]]:
+    entries = data.get("check_ins") if isinstance(data, dict) else None
+    if not isinstance(entries, list) or not 1 <= len(entries) <= MAX_BATCH:
+        raise ValidationError({"check_ins": [f"Send 1 to {MAX_BATCH} check-ins."]})
+    reports: dict[int, tuple[str, Report]] = {}
+    rejected: dict[int, str] = {}
+    for index, entry in enumerate(entries):
+        try:
+            report = read_report(entry)
+            reports[index] = (read_device_id(entry), report)
+        except ValidationError as error:
+            rejected[index] = _in_one_line(error)
+    return reports, rejected
+
+
+def _in_one_line(error: ValidationError) -> str:
+    detail: Any = error.detail
+    return " ".join(
+        f"{name}: {' '.join(str(message) for message in messages)}"
+        for name, messages in detail.items()
+    )
+
+
+# Other things that devices tell
 
 # Above these a sample of telemetry counts as unhealthy.
 BUSY_PERCENT = 90

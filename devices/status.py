@@ -119,18 +119,19 @@ class UTCText(Func):
         )
 
 
-def _absence(now: Any, away_before: Any) -> QuerySet[ServicePulse]:
+def absence(now: Any, away_before: Any) -> QuerySet[ServicePulse]:
+    """What shows that the service was away, and devices deserve time to come back."""
     return ServicePulse.objects.filter(Q(grace_until__gt=now) | Q(beat_at__lt=away_before))
 
 
 def service_was_away(now: datetime, interval: timedelta) -> Exists:
     """Whether devices still deserve time to come back, because the service itself was away."""
-    return Exists(_absence(now, now - interval))
+    return Exists(absence(now, now - interval))
 
 
 def is_service_away(now: datetime, interval: timedelta) -> bool:
     """`service_was_away`, asked in one statement of its own."""
-    return _absence(now, now - interval).exists()
+    return absence(now, now - interval).exists()
 
 
 def status_expressions(
@@ -147,7 +148,7 @@ def status_expressions(
     def column(name: str, lookup: str = "") -> str:
         return f"{device}{name}{lookup}"
 
-    was_away = Exists(_absence(now, away_before))
+    was_away = Exists(absence(now, away_before))
     is_due = Q(**{column("status_due_at", "__lte"): now}) & ~was_away
     is_unseen = Q(**{column("last_seen"): None})
     # Then it was maintenance that ended, and not patience.

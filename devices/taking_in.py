@@ -7,14 +7,15 @@ that were read under a lock.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from operator import attrgetter
 
 from django.db import IntegrityError, transaction
 
 from devices.advance import Moment, advance
+from devices.device_state import DeviceState
 from devices.models import Device, HealthCheck, StatusChange
 from devices.reports import Report
-from homepot.bulk import find_stored, insert_rows, update_rows
+from homepot.bulk import insert_new_rows, insert_rows, update_rows
 from homepot.errors import violated_columns
 
 # What a report writes of its device.
@@ -33,7 +34,7 @@ MOVED_COLUMNS = (
     "config_version",
 )
 CHECK_COLUMNS = (
-    "device",
+    "device_id",
     "is_healthy",
     "response_time_ms",
     "status_code",
@@ -42,11 +43,13 @@ CHECK_COLUMNS = (
     "error_message",
     "checked_at",
     "reported_at",
-    "reported_by",
+    "reported_by_id",
 )
 # What tells a check from others.
-CHECK_KEY = ("device", "reported_at")
-CHANGE_COLUMNS = ("device", "old_status", "new_status", "reason", "evidence", "at")
+CHECK_KEY = ("device_id", "reported_at")
+CHANGE_COLUMNS = ("device_id", "old_status", "new_status", "reason", "evidence", "at")
+
+_moved = attrgetter("pk", *MOVED_COLUMNS)
 
 
 def take_in(
@@ -70,34 +73,36 @@ def take_in(
 
 
 def take_in_many(
-    reports: Sequence[tuple[Device, Report]],
+    reports: Sequence[tuple[DeviceState, Report]],
     moment: Moment,
     *,
-    reported_by: Device | None,
+    reported_by: int | None,
     service_was_away: bool,
 ) -> None:
     """`take_in` for many checks, of one or several devices, in a constant number of statements.
 
     The checks of one device are taken in the order of their `reported_at`; they leave one
     status change at most, from what it was to what it became, after what was due before.
+    `reported_by` is the gateway that sent them. `reports` must not be empty.
     """
     in_order = sorted(reports, key=lambda pair: pair[1].reported_at or moment.now)
-    reported = [
-        (device.pk, report.reported_at) for device, report in in_order if report.reported_at
-    ]
-    stored_before: set[tuple[int, datetime | None]] = {
-        reported[place] for place in find_stored(HealthCheck, CHECK_KEY, reported)
-    }
-    fresh: list[tuple[Device, Report]] = []
+    ids = insert_new_rows(
+        HealthCheck,
+        CHECK_COLUMNS,
+        [_check_row(device.pk, report, moment, reported_by) for device, report in in_order],
+        key=CHECK_KEY,
+    )
     dues: dict[int, StatusChange] = {}
     changes: dict[int, StatusChange] = {}
     last_fresh: dict[int, int] = {}
     since = {device.pk: device.status_since for device, _ in in_order}
-    for device, report in in_order:
-        key = (device.pk, report.reported_at)
-        is_repeat = key in stored_before
+    for (device, report), check_id in zip(in_order, ids, strict=True):
         due, change = advance(
-            device, report, moment, is_repeat=is_repeat, service_was_away=service_was_away
+            device,
+            report,
+            moment,
+            is_repeat=check_id is None,
+            service_was_away=service_was_away,
         )
         if due:
             dues[device.pk] = due
@@ -106,33 +111,16 @@ def take_in_many(
             first = changes.get(device.pk, change)
             change.old_status = first.old_status
             changes[device.pk] = change
-        if not is_repeat:
-            last_fresh[device.pk] = len(fresh)
-            fresh.append((device, report))
-            if report.reported_at is not None:
-                stored_before.add(key)
-    ids: list[int] = []
-    if fresh:
-        ids = insert_rows(
-            HealthCheck,
-            CHECK_COLUMNS,
-            [_check_row(device, report, moment, reported_by) for device, report in fresh],
-        )
+        if check_id is not None:
+            last_fresh[device.pk] = check_id
     devices = {device.pk: device for device, _ in in_order}
     for pk, device in devices.items():
         if pk in changes and changes[pk].old_status != changes[pk].new_status:
-            changes[pk].evidence = ids[last_fresh[pk]]
+            changes[pk].evidence = last_fresh[pk]
         else:  # it is what it was, also when it was something else in between
             changes.pop(pk, None)
             device.status_since = since[pk]
-    update_rows(
-        Device,
-        MOVED_COLUMNS,
-        [
-            (pk, *(getattr(device, name) for name in MOVED_COLUMNS))
-            for pk, device in sorted(devices.items())
-        ],
-    )
+    update_rows(Device, MOVED_COLUMNS, [_moved(devices[pk]) for pk in sorted(devices)])
     if rows := [
         [getattr(change, name) for name in CHANGE_COLUMNS]
         for change in (*dues.values(), *changes.values())
@@ -142,7 +130,7 @@ def take_in_many(
 
 def _store_check(device: Device, report: Report, moment: Moment) -> HealthCheck | None:
     """The stored check, or None when it was stored before."""
-    row = _check_row(device, report, moment, None)
+    row = _check_row(device.pk, report, moment, None)
     check = HealthCheck(**dict(zip(CHECK_COLUMNS, row, strict=True)))
     try:
         with transaction.atomic():
@@ -155,17 +143,17 @@ def _store_check(device: Device, report: Report, moment: Moment) -> HealthCheck 
 
 
 def _check_row(
-    device: Device, report: Report, moment: Moment, reported_by: Device | None
+    device_pk: int, report: Report, moment: Moment, reported_by: int | None
 ) -> tuple[object, ...]:
     return (
-        device,
+        device_pk,
         report.is_healthy,
         report.response_time_ms,
         report.status_code,
-        report.endpoint,
+        report.endpoint or "",
         report.response_data,
-        report.error_message,
+        report.error_message or "",
         moment.now,
         report.reported_at,
-        reported_by if reported_by != device else None,
+        reported_by if reported_by != device_pk else None,
     )

@@ -7,7 +7,7 @@ and on SQLite a statement for every few hundred.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -26,7 +26,7 @@ def insert_rows(
     `rows` must not be empty.
     """
     fields = _fields(model, tuple(columns))
-    sql = _insert(connection.vendor, model, fields)
+    sql = _insert(connection.vendor, model, fields, ())
     # Ids are given in the order of insertion, but need not be answered in it.
     return sorted(pk for (pk,) in fetch_rows(sql, [_as_json(fields, rows)]))
 
@@ -39,27 +39,51 @@ def update_rows(
     fetch_rows(_update(connection.vendor, model, fields), [_as_json(fields, rows)])
 
 
-def find_stored(
-    model: type[models.Model], columns: Sequence[str], keys: Sequence[Sequence[Any]]
-) -> list[int]:
-    """Which of `keys`, values of `columns`, some row has: their places in `keys`.
+def insert_new_rows(
+    model: type[models.Model],
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    *,
+    key: Sequence[str],
+) -> list[int | None]:
+    """`insert_rows`, leaving out what is stored already: their ids are None.
 
-    Asks for each pair, where two IN lists would find every device with every time.
+    The columns of `key` tell one row from another by a unique constraint, unless one is null;
+    of `rows` that are the same the first is stored.
     """
-    fields = _fields(model, tuple(columns))
-    first = 1 if connection.vendor == "postgresql" else 0
-    found = fetch_rows(_find(connection.vendor, model, fields), [_as_json(fields, keys)])
-    return [position - first for (position,) in found]
+    fields, key_fields = _fields(model, tuple(columns)), _fields(model, tuple(key))
+    sql = _insert(connection.vendor, model, fields, key_fields)
+    made = sorted(fetch_rows(sql, [_as_json(fields, rows)]))
+    if len(made) == len(rows):
+        return [pk for pk, *_ in made]
+    # They were given their ids in the order of `rows`: whatever is not next was left out.
+    places = [columns.index(name) for name in key]
+    ids: list[int | None] = []
+    left = iter(made)
+    following = next(left, None)
+    for row in rows:
+        values = tuple(_returned(row[place]) for place in places)
+        if following is not None and following[1:] == values:
+            ids.append(following[0])
+            following = next(left, None)
+        else:
+            ids.append(None)
+    return ids
 
 
 def any_of(values: Sequence[int] | Sequence[str]) -> RawSQL:
     """For `filter(pk__in=any_of(pks))`: as many values as there may be, in one parameter."""
+    kind = "text" if values and isinstance(values[0], str) else "bigint"
+    return any_in(orjson.dumps(values).decode(), kind)
+
+
+def any_in(values: Any, kind: str) -> RawSQL:
+    """`any_of` the values of a JSON text, or of a placeholder for one; `kind` is their type."""
     if connection.vendor == "postgresql":
-        kind = "text" if values and isinstance(values[0], str) else "bigint"
         sql = f"SELECT value::{kind} FROM jsonb_array_elements_text(%s::jsonb) AS value"  # noqa: S608
     else:
         sql = "SELECT value FROM json_each(%s)"
-    return RawSQL(sql, [orjson.dumps(values).decode()])  # noqa: S611
+    return RawSQL(sql, [values])  # noqa: S611
 
 
 @cache
@@ -72,12 +96,18 @@ def _fields(model: type[models.Model], names: tuple[str, ...]) -> tuple[Any, ...
 
 
 @cache
-def _insert(vendor: str, model: type[models.Model], fields: tuple[Any, ...]) -> str:
+def _insert(
+    vendor: str, model: type[models.Model], fields: tuple[Any, ...], key: tuple[Any, ...]
+) -> str:
+    """With a `key`, rows that a unique constraint refuses are left out."""
     targets = ", ".join(_quoted(field.column) for field in fields)
     values = ", ".join(_value(field, index) for index, field in enumerate(fields))
+    returned = ", ".join(["id", *(_quoted(field.column) for field in key)])
     return (
         f"INSERT INTO {_quoted(model._meta.db_table)} ({targets}) "  # noqa: S608
-        f"SELECT {values} FROM {_source()} ORDER BY {_position()} RETURNING id"
+        # Without WHERE, SQLite takes ON CONFLICT for a join.
+        f"SELECT {values} FROM {_source()} WHERE true ORDER BY {_position()} "
+        f"{'ON CONFLICT DO NOTHING ' if key else ''}RETURNING {returned}"
     )
 
 
@@ -94,19 +124,6 @@ def _update(vendor: str, model: type[models.Model], fields: tuple[Any, ...]) -> 
         f"UPDATE {table} SET {assignments} "  # noqa: S608
         f"FROM (SELECT {aliased} FROM {_source()}) AS new "
         f"WHERE {table}.id = new.id"
-    )
-
-
-@cache
-def _find(vendor: str, model: type[models.Model], fields: tuple[Any, ...]) -> str:
-    table = _quoted(model._meta.db_table)
-    is_same = " AND ".join(
-        f"{table}.{_quoted(field.column)} = {_value(field, index)}"
-        for index, field in enumerate(fields)
-    )
-    return (
-        f"SELECT {_position()} FROM {_source()} "  # noqa: S608
-        f"WHERE EXISTS (SELECT 1 FROM {table} WHERE {is_same})"
     )
 
 
@@ -151,6 +168,13 @@ def _stored(field: Any, value: Any) -> Any:
     if isinstance(value, datetime):
         return str(connection.ops.adapt_datetimefield_value(value))
     return value
+
+
+def _returned(value: Any) -> Any:
+    """`value` as a statement gives it back."""
+    if isinstance(value, datetime) and connection.vendor != "postgresql":
+        return value.astimezone(UTC).replace(tzinfo=None)
+    return _key(value) if isinstance(value, models.Model) else value
 
 
 def _key(value: Any) -> Any:

@@ -42,7 +42,10 @@ class StrictJSONParser(BaseParser):
         charset = request.content_params.get("charset", "utf-8")
         if charset.lower() not in ("utf-8", "utf8"):
             raise UnsupportedMediaType(self.media_type, "Send JSON in UTF-8.")
-        return loads(self.read(stream, request.META))
+        return self.load(self.read(stream, request.META))
+
+    def load(self, body: bytes) -> Any:
+        return loads(body)
 
     def read(self, stream: IO[bytes], headers: Mapping[str, Any]) -> bytes:
         # The stream ends where this header says, and at once without it.
@@ -76,8 +79,8 @@ def refuse_missing_length(headers: Mapping[str, Any]) -> None:
         raise LengthRequired
 
 
-def read_json(request: HttpRequest) -> Any:
-    """The checked body of a request that is off REST framework's path; {} when it is empty.
+def read_body(request: HttpRequest) -> bytes:
+    """The body of a request that is off REST framework's path; "{}" when it is empty.
 
     Agents label their bodies in many ways, so the label does not count. Raises LengthRequired
     for a body without a length, which WSGI would take for an empty one.
@@ -86,7 +89,12 @@ def read_json(request: HttpRequest) -> Any:
     length = int(request.META.get("CONTENT_LENGTH") or 0)
     if length > MAX_BODY_BYTES:
         raise PayloadTooLarge(f"The body is larger than {MAX_BODY_BYTES} bytes.")
-    return loads(request.read()) if length else {}
+    return request.read() if length else b"{}"
+
+
+def read_json(request: HttpRequest) -> Any:
+    """`read_body`, parsed and checked."""
+    return loads(read_body(request))
 
 
 def loads(body: bytes) -> Any:
@@ -99,11 +107,14 @@ def loads(body: bytes) -> Any:
         except UnicodeDecodeError:
             raise UnsupportedMediaType("application/json", "Send JSON in UTF-8.") from None
         raise ParseError(f"The body is not JSON: {error}.") from None
-    return _checked(value, MAX_DEPTH)
+    return checked(value, MAX_DEPTH)
 
 
-def _checked(value: Any, levels_left: int) -> Any:
-    """`value` with -0.0 as 0; raises ParseError for what one of the databases cannot hold."""
+def checked(value: Any, levels_left: int) -> Any:
+    """Parsed JSON with -0.0 as 0; raises ParseError for what one of the databases cannot hold.
+
+    It may be nested so many levels deep.
+    """
     match value:
         case str():
             if "\0" in value:
@@ -125,9 +136,9 @@ def _checked(value: Any, levels_left: int) -> Any:
             for key, item in value.items():
                 if "\0" in key:
                     raise ParseError("The body holds a NUL character.")
-                value[key] = _checked(item, levels_left - 1)
+                value[key] = checked(item, levels_left - 1)
         case list():
             if levels_left == 0:
                 raise ParseError(f"The body is nested more than {MAX_DEPTH} levels deep.")
-            value[:] = [_checked(item, levels_left - 1) for item in value]
+            value[:] = [checked(item, levels_left - 1) for item in value]
     return value

@@ -18,18 +18,31 @@ from devices.models import Device
 from devices.protocol import serializers
 from devices.protocol.authentication import DeviceAuthentication
 from devices.protocol.check_in_views import heartbeat_view
-from devices.reports import read_device_id, read_facts, read_telemetry
+from devices.reports import (
+    MAX_BATCH,
+    read_device_id,
+    read_facts,
+    read_telemetry,
+    reports_in,
+)
 from homepot.errors import PROBLEM_CONTENT_TYPE
 from homepot.parsers import MislabelledJSONParser, StrictJSONParser
 from homepot.schema import Problem
 from homepot.viewsets import StrictViewSet
 
-MAX_BATCH = 1000
 MAX_BATCH_BYTES = 10 * 1024 * 1024
 
 
 class BatchParser(StrictJSONParser):
     max_bytes = MAX_BATCH_BYTES
+
+    def load(self, body: bytes) -> Any:
+        return reports_in(body)
+
+
+class MislabelledBatchParser(BatchParser, MislabelledJSONParser):
+    max_bytes = MislabelledJSONParser.max_bytes
+    media_type = MislabelledJSONParser.media_type
 
 
 class AgentViewSet(StrictViewSet):
@@ -112,18 +125,18 @@ class BatchViewSet(AgentViewSet):
     """
 
     serializer_class = serializers.BatchSerializer
-    parser_classes: list[type[BaseParser]] = [BatchParser, MislabelledJSONParser]
+    parser_classes: list[type[BaseParser]] = [BatchParser, MislabelledBatchParser]
 
     @extend_schema(responses={200: serializers.BatchAnswerSerializer})
     def create(self, request: Request) -> Response:
-        data = self.body(request)
-        entries = data.get("check_ins") if isinstance(data, dict) else None
-        if not isinstance(entries, list) or not 1 <= len(entries) <= MAX_BATCH:
-            raise ValidationError({"check_ins": [f"Send 1 to {MAX_BATCH} check-ins."]})
-        rejected = services.check_in_many(reporter=self.device, entries=entries)
+        # Without a body there is nothing for a parser to read.
+        reports, rejected = self.body(request) or reports_in(b"{}")
+        accepted = len(reports)
+        refused = services.check_in_many(reporter_id=self.device.device_id, reports=reports)
+        rejected |= refused
         return Response(
             {
-                "accepted": len(entries) - len(rejected),
+                "accepted": accepted - len(refused),
                 "rejected": [
                     {"index": index, "detail": detail} for index, detail in sorted(rejected.items())
                 ],
@@ -139,9 +152,9 @@ class TelemetryViewSet(AgentViewSet):
     @extend_schema(responses={200: serializers.AnswerSerializer})
     def create(self, request: Request) -> Response:
         samples = as_list(self.own_body(request))
-        for sample in samples:
-            read_telemetry(sample)  # all or none: whoever sends again must not send twice
-        services.check_in_many(reporter=self.device, entries=samples, read=read_telemetry)
+        # All or none: whoever sends again must not send twice.
+        reports = {index: ("", read_telemetry(sample)) for index, sample in enumerate(samples)}
+        services.check_in_many(reporter_id=self.device.device_id, reports=reports)
         data = {"device_id": self.device.device_id, "saved_count": len(samples)}
         return Response(success("Telemetry stored.", data))
 

@@ -13,6 +13,7 @@ from devices import services
 from devices.enums import DeviceStatus, DeviceType, LifecycleState
 from devices.errors import DeviceMayNotSpeakError
 from devices.models import Device, DeviceEvent, HealthCheck, StatusChange
+from devices.reports import Report
 from devices.tests.factories import make_credential, make_device
 from homepot.rates import Rate
 from homepot.testing.threads import run_together
@@ -211,7 +212,7 @@ def test_a_call_under_way_does_not_bring_a_suspended_device_back():
         with pytest.raises(DeviceMayNotSpeakError):
             call(device=device)
     with pytest.raises(DeviceMayNotSpeakError):
-        services.check_in_many(reporter=device, entries=[{}])
+        services.check_in_many(reporter_id=device.device_id, reports={0: ("", Report())})
     device.refresh_from_db()
     assert (device.lifecycle_state, device.last_seen) == (LifecycleState.SUSPENDED, None)
 
@@ -238,9 +239,9 @@ def test_gateway_batch_takes_a_constant_number_of_statements(count, count_statem
     devices = [make_device(site=site) for _ in range(min(count, 100))]
     agent = client_of(gateway)
 
-    # 1. the key with its device, 2. its use, 3. the devices, 4. whether the service was away,
-    # 5. checks sent before, 6. the checks, 7. the devices, 8. status changes
-    with count_statements(8):
+    # 1. the key with its device, 2. its use, 3. the devices, 4. the checks, 5. the devices,
+    # 6. status changes
+    with count_statements(6):
         answer = agent.post("/api/v1/agent/check-ins", {"check_ins": entries_of(devices, count)})
 
     assert answer.json() == {"accepted": count, "rejected": []}

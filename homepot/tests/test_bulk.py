@@ -6,7 +6,7 @@ import pytest
 
 from devices.models import HealthCheck
 from devices.tests.factories import make_device, make_health_check
-from homepot.bulk import find_stored, insert_rows, update_rows
+from homepot.bulk import insert_new_rows, insert_rows, update_rows
 
 pytestmark = pytest.mark.django_db
 
@@ -49,16 +49,28 @@ def test_update_rows_takes_one_statement_and_leaves_others(count_statements):
     assert list(after) == [(False, None, AT), (True, 1, checks[1].checked_at), (True, 7, AT)]
 
 
-def test_find_stored_asks_for_each_pair(count_statements):
+def test_insert_new_rows_leaves_out_what_is_stored(count_statements):
     first, second = make_device(), make_device()
     later = AT + timedelta(microseconds=1)
     make_health_check(device=first, reported_at=AT)
     make_health_check(device=second, reported_at=later)
-    make_health_check(device=second, reported_at=None)
-    keys = [(second.pk, AT), (first.pk, AT), (first.pk, later), (second, later), (first.pk, AT)]
+    keys = [
+        *((second.pk, AT), (first.pk, AT), (first, later), (second, later)),
+        *((first.pk, None), (second.pk, AT), (first.pk, None)),
+    ]
+    rows = [(device, True, None, None, "", AT, "", at) for device, at in keys]
+    columns = (*COLUMNS_WITH_ENDPOINT, "reported_at")
+
     with count_statements(2):
-        assert sorted(find_stored(HealthCheck, ("device", "reported_at"), keys)) == [1, 3, 4]
-        assert find_stored(HealthCheck, ("device", "reported_at"), []) == []
+        ids = insert_new_rows(HealthCheck, columns, rows, key=("device", "reported_at"))
+        again = insert_new_rows(HealthCheck, columns, rows[:4], key=("device", "reported_at"))
+
+    stored = HealthCheck.objects.in_bulk([pk for pk in ids if pk])
+    assert [pk and (stored[pk].device_id, stored[pk].reported_at) for pk in ids] == [
+        *((second.pk, AT), None, (first.pk, later), None),
+        *((first.pk, None), None, (first.pk, None)),
+    ]
+    assert again == [None] * 4
 
 
 COLUMNS_WITH_ENDPOINT = (*COLUMNS, "endpoint")

@@ -8,15 +8,15 @@ from django.http import HttpRequest
 
 from devices.check_in.caller import Caller
 from devices.protocol.check_in_views import agent_view, take_in_report
-from devices.reports import read_report
-from homepot.parsers import read_json
+from devices.reports import report_in
+from homepot.parsers import read_body
 from jobs.services import Work, offer_work
 
 
 @agent_view
 def check_in_view(request: HttpRequest, caller: Caller) -> dict[str, Any]:
     """POST /agent/check-in"""
-    taken, pace_answer = take_in_report(caller, read_report(read_json(request)))
+    taken, pace_answer = take_in_report(caller, report_in(read_body(request)))
     work = Work()
     if taken.has_work:
         work = offer_work(taken.device_pk, now=pace_answer["server_time"])

@@ -14,9 +14,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.policy import Action
+from devices.field_reader import FieldReader
 from devices.protocol.serializers import AnswerSerializer, CheckInSerializer
 from devices.protocol.views import AgentViewSet, success
-from devices.reports import FieldReader
 from homepot.text import MAX_TEXT_LENGTH
 from jobs import services
 from jobs.enums import REPORTABLE, ExecutionStatus
