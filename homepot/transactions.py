@@ -26,14 +26,18 @@ def retried(function: Callable[P, T]) -> Callable[P, T]:
 
     Within another transaction it runs once: what came before would be lost with it.
     """
+    return again_after_clash(transaction.atomic(function))
+
+
+def again_after_clash(function: Callable[P, T]) -> Callable[P, T]:
+    """What `retried` does, for a `function` that looks after its transaction itself."""
 
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
         is_outermost = not connection.in_atomic_block
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                with transaction.atomic():
-                    return function(*args, **kwargs)
+                return function(*args, **kwargs)
             except OperationalError as error:
                 if attempt == ATTEMPTS or not is_outermost or not _is_clash(error):
                     raise

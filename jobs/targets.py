@@ -25,6 +25,7 @@ from devices.filters import DeviceFilter
 from devices.models import Device
 from devices.querysets import DeviceQuerySet
 from homepot.bulk import any_of
+from homepot.compiled import Asked, Question
 from jobs.enums import NEEDED_PERMISSION
 from jobs.errors import NoTargetError
 from sites.models import Site
@@ -58,20 +59,30 @@ class Target:
 
         Raises NoTargetError for devices that are named one by one and not active.
         """
-        known = Device.objects.all() if user is None else Device.objects.visible_to(user)
-        active = known.filter(lifecycle_state=LifecycleState.ACTIVE)
-        if self.site is not None:
-            active = active.filter(site=self.site)
+        asked = self._asked(user)
         if self.device is not None:
-            _refuse_inactive(known.filter(pk=self.device.pk))
-            return active.filter(pk=self.device.pk)
+            _refuse_inactive(_known(user).filter(pk=self.device.pk))
+            return _active(asked, ALL, self.site is not None).filter(pk=self.device.pk)
         if self.device_ids is not None:
             named = any_of(list(self.device_ids))
-            _refuse_inactive(known.filter(device_id__in=named))
-            return active.filter(device_id__in=named)
-        if device_type := SEGMENTS.get(self.segment):
-            active = active.filter(device_type=device_type)
+            _refuse_inactive(_known(user).filter(device_id__in=named))
+            return _active(asked, ALL, self.site is not None).filter(device_id__in=named)
+        active = _active(asked, self.segment, self.site is not None)
         return _filtered(active, self.filter) if self.filter else active
+
+    def work(self, user: Any, action: str, devices: DeviceQuerySet | None = None) -> Question:
+        """`devices`, or those that are given, with what a job with `action` wants to know of them.
+
+        The columns are `target`, `place` (its site) and `is_lacking`. Raises as `devices` does.
+        """
+        if devices is None and not (self.device or self.filter or self.device_ids is not None):
+            kind = (self.segment, self.site is not None)
+            return Question(self._asked(user), _active, kind).refined(_for_work, action)
+        chosen = self.devices(user) if devices is None else devices
+        return work_of(chosen, action)
+
+    def _asked(self, user: Any) -> Asked:
+        return Asked(user, None, {"site": self.site.pk if self.site else None})
 
     def as_json(self) -> dict[str, Any]:
         """How the devices were chosen, for people who look later."""
@@ -85,6 +96,29 @@ class Target:
             "chosen": self.chosen or len(self.device_ids or ()),
         }
         return {name: value for name, value in chosen.items() if value}
+
+
+def work_of(devices: DeviceQuerySet, action: str) -> Question:
+    """As `Target.work`, of any `devices`."""
+    return Question(Asked(None, None), lambda asked: _for_work(asked, devices, action), (), False)
+
+
+def _for_work(asked: Asked, devices: DeviceQuerySet, action: str) -> QuerySet[Any, Any]:
+    columns = {"target": F("pk"), "place": F("site_id"), "is_lacking": lacks_permission(action)}
+    return devices.order_by("pk").annotate(**columns).values_list(*columns)
+
+
+def _known(user: Any) -> DeviceQuerySet:
+    return Device.objects.all() if user is None else Device.objects.visible_to(user)
+
+
+def _active(asked: Asked, segment: str, is_at_site: bool) -> DeviceQuerySet:
+    active = _known(asked.user).filter(lifecycle_state=LifecycleState.ACTIVE)
+    if is_at_site:
+        active = active.filter(site=asked["site"])
+    if device_type := SEGMENTS.get(segment):
+        active = active.filter(device_type=device_type)
+    return active
 
 
 def _filtered(devices: DeviceQuerySet, given: Mapping[str, Any]) -> DeviceQuerySet:
