@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -11,7 +10,7 @@ from django.conf import settings
 from django.core.exceptions import BadRequest
 from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest, HttpResponse
-from django.urls import get_urlconf, resolve
+from django.urls import resolve
 from django.utils.cache import patch_vary_headers
 from django.utils.module_loading import import_string
 
@@ -19,9 +18,7 @@ from homepot.csp import CONTENT_SECURITY_POLICIES
 from homepot.error_pages import handler400, refuse_write
 from homepot.read_only import asks_for_change, is_read_only, is_refused_write
 from homepot.request_context import context_of, current_request
-
-# Views of longer paths are not kept.
-USUAL_PATH_LENGTH = 200
+from homepot.routes import api_routes
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -93,14 +90,8 @@ def is_program(environ: Mapping[str, Any]) -> bool:
     )
 
 
-# To find the view of a path takes a tenth of answering it, and programs ask for the same again.
-_resolve_usual = lru_cache(maxsize=2000)(resolve)
-
-
 def _answer(request: HttpRequest) -> HttpResponse:
-    path = request.path_info
-    is_usual = len(path) <= USUAL_PATH_LENGTH
-    match = _resolve_usual(path, get_urlconf()) if is_usual else resolve(path)
+    match = api_routes().find(request.path_info) or resolve(request.path_info)
     request.resolver_match = match
     response: Any = match.func(request, *match.args, **match.kwargs)
     return response.render() if hasattr(response, "render") else response
