@@ -15,6 +15,7 @@ from rest_framework.request import Request
 from accounts import services
 from accounts.keys import digest_of
 from accounts.models import User
+from accounts.presumed import KEY, TOKEN, bearer_token, remember
 from homepot.compiled import Asked, Question
 
 API_KEY_HEADER = "X-API-Key"
@@ -51,10 +52,10 @@ class TokenAuthentication(authentication.BaseAuthentication):
     scheme = "Bearer"
 
     def authenticate(self, request: Request) -> tuple[User, AuthToken] | None:
-        scheme, _, credentials = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
-        if scheme.lower() != self.scheme.lower():
+        given = bearer_token(request.META)
+        if given is None:
             return None
-        digest = hash_token(credentials.strip())
+        digest = hash_token(given)
         rows = Question(Asked(None, timezone.now(), {"digest": digest}), _token_and_user).rows()
         if not rows:
             raise exceptions.AuthenticationFailed(
@@ -63,6 +64,7 @@ class TokenAuthentication(authentication.BaseAuthentication):
         [row] = rows
         token = AuthToken.from_db("default", TOKEN_COLUMNS, row[: len(TOKEN_COLUMNS)])
         token.user = User.from_db("default", USER_COLUMNS, row[len(TOKEN_COLUMNS) :])
+        remember(token.user, TOKEN, digest)
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:
@@ -80,10 +82,12 @@ class ApiKeyAuthentication(authentication.BaseAuthentication):
         if key is None:
             return None
         now = timezone.now()
-        user = Question(Asked(None, now, {"digest": digest_of(key)}), _holder_of_key).first(User)
+        digest = digest_of(key)
+        user = Question(Asked(None, now, {"digest": digest}), _holder_of_key).first(User)
         if user is None:
             raise exceptions.AuthenticationFailed("The API key is unknown, expired or revoked.")
         services.note_api_key_use(user, now)
+        remember(user, KEY, digest)
         return user, None
 
     def authenticate_header(self, request: Request) -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass
+from datetime import timedelta
 
 USER_KEY_PREFIX = "hpk_"
 DEVICE_KEY_PREFIX = "hpd_"
 # A site's, with which devices let themselves in.
 ENROLMENT_KEY_PREFIX = "hpe_"
 HINT_LENGTH = 8
+# More often would make a write of every request.
+KEY_USE_NOTED_EVERY = timedelta(hours=1)
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,10 @@ def is_scoped(user: Any) -> bool:
 
 
 class Standing(NamedTuple):
-    """All that is looked at in a user to decide the above; but for `pk`, not who it is."""
+    """All that is looked at in a user to decide the above, and not who it is.
+
+    `pk` and `digest` are for what stands for them in SQL.
+    """
 
     is_authenticated: bool
     is_device: bool
@@ -85,7 +88,10 @@ class Standing(NamedTuple):
     must_change_password: bool
     role: str
     site_access: str
+    # With which somebody who is only presumed to be there came: see accounts/presumed.py.
+    credential: str = ""
     pk: Any = None
+    digest: Any = None
 
     @classmethod
     def of(cls, user: Any) -> Self:
@@ -94,7 +100,13 @@ class Standing(NamedTuple):
         if getattr(user, "is_device", False):
             return cls(True, True, True, False, Role.NONE, SiteAccess.ALL)
         return cls(
-            True, False, user.is_active, user.must_change_password, user.role, user.site_access
+            is_authenticated=True,
+            is_device=False,
+            is_active=user.is_active,
+            must_change_password=user.must_change_password,
+            role=user.role,
+            site_access=user.site_access,
+            credential=getattr(user, "credential", ""),
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -20,14 +20,13 @@ from accounts.errors import (
 from accounts.hashers import hash_slot
 from accounts.keys import USER_KEY_PREFIX, make_key
 from accounts.models import SiteMembership, User
+from accounts.presumed import noted_after
 from audit import services as audit
 from audit.enums import AuditEvent
 from homepot.changes import Changes, refuse_duplicates, update_row
 from homepot.read_only import is_read_only
 from homepot.transactions import write_unless_locked
 
-# More often would make a write of every request.
-KEY_USE_NOTED_EVERY = timedelta(hours=1)
 KEY_FIELDS_TOLD = ("api_key_hint", "api_key_expires_at")
 
 
@@ -133,7 +132,7 @@ def _told(changes: Changes) -> Changes:
 def note_api_key_use(user: User, now: datetime) -> None:
     """Note that the key of `user` was used, unless that was noted lately, or has to wait."""
     used_at = user.api_key_last_used_at
-    if is_read_only() or (used_at is not None and used_at > now - KEY_USE_NOTED_EVERY):
+    if is_read_only() or (used_at is not None and used_at > noted_after(now)):
         return
     free = User.objects.filter(pk=user.pk, api_key=user.api_key).select_for_update(skip_locked=True)
     noted = User.objects.filter(pk__in=free.values("pk"))

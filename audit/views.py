@@ -28,7 +28,7 @@ from audit.serializers import (
 from audit.statistics import count_rows
 from homepot.compiled import Asked
 from homepot.fields import ChoiceField
-from homepot.viewsets import StrictViewSet
+from homepot.viewsets import StrictViewSet, reads
 
 STATISTICS_PERIOD = timedelta(days=30)
 
@@ -58,8 +58,9 @@ class AuditLogViewSet(StrictViewSet):
         # What an export looks like is said by `format`; Accept: text/csv is no mistake.
         return super().perform_content_negotiation(request, force or self.action == "export")
 
-    def list(self, request: Request) -> Response:
-        return Response(self.page_of())
+    @reads
+    def list(self, request: Request) -> Any:
+        return self.page_of()
 
     @extend_schema(parameters=[PeriodSerializer], responses=StatisticsSerializer, filters=False)
     def statistics(self, request: Request) -> Response:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,7 +18,7 @@ from devices.serializers import (
     FleetHealthSerializer,
     SiteHealthSerializer,
 )
-from homepot.viewsets import StrictViewSet
+from homepot.viewsets import StrictViewSet, reads
 from sites.models import Site
 
 
@@ -28,8 +30,9 @@ class SiteHealthViewSet(StrictViewSet):
     access = READ_SITES
     queryset = Site.objects.none()
 
-    def retrieve(self, request: Request, site_id: str) -> Response:
-        return Response(site_health(self.asked()))
+    @reads
+    def retrieve(self, request: Request, site_id: str) -> Any:
+        return site_health(self.asked())
 
 
 class DeviceHealthViewSet(StrictViewSet):
@@ -40,8 +43,9 @@ class DeviceHealthViewSet(StrictViewSet):
     access = READ
     queryset = Device.objects.none()
 
-    def retrieve(self, request: Request, device_id: str) -> Response:
-        return Response(device_health(self.asked()))
+    @reads
+    def retrieve(self, request: Request, device_id: str) -> Any:
+        return device_health(self.asked())
 
 
 class FleetHealthViewSet(StrictViewSet):

@@ -36,7 +36,7 @@ from devices.serializers import (
 )
 from homepot.compiled import Asked
 from homepot.rows import pk_of
-from homepot.viewsets import ResourceViewSet, StrictViewSet
+from homepot.viewsets import ResourceViewSet, StrictViewSet, reads
 from sites.models import Site
 from sites.services import make_enrolment_key, revoke_enrolment_key
 from sites.views import find_site
@@ -175,11 +175,12 @@ class SiteDeviceViewSet(AtSiteViewSet):
         devices = Device.objects.active().visible_to(asked.user).filter(site=site)
         return devices.with_status(asked.now)
 
-    def list(self, request: Request, site_id: str) -> Response:
+    @reads
+    def list(self, request: Request, site_id: str) -> Any:
         page = self.page_of()
         if not page["devices"]:  # a device shows that its site exists
             self.site(site_id)
-        return Response(page)
+        return page
 
     def create(self, request: Request, site_id: str) -> Response:
         data = self.body(request)
@@ -223,11 +224,12 @@ class DeviceHistoryViewSet(StrictViewSet):
         model: Any = cls.queryset.model
         return model.objects.visible_to(asked.user).filter(device=device)
 
-    def list(self, request: Request, device_id: str) -> Response:
+    @reads
+    def list(self, request: Request, device_id: str) -> Any:
         page = self.page_of()
         if not page[self.resource_name]:  # a row shows that its device exists
             self.device(device_id)
-        return Response(page)
+        return page
 
     def device(self, device_id: str) -> Device:
         """Raises Http404 when the caller may not see it."""

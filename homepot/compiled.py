@@ -28,11 +28,12 @@ import orjson
 from django.conf import settings
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, models
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.expressions import Expression
 from psycopg import sql
 
 from accounts.policy import Standing
+from accounts.presumed import NotConfirmed, PresumedUser, is_still, noted_after
 from homepot.statements import fetch_rows
 
 # Callers choose limits and filters, and with them the number of kinds.
@@ -59,7 +60,10 @@ class Asked:
     def as_placeholders(self, standing: Standing | None) -> Asked:
         """The same without any value, by somebody of that `standing`."""
         return Asked(
-            user=standing and standing._replace(pk=Placeholder(attrgetter("user.pk"))),
+            user=standing
+            and standing._replace(
+                pk=Placeholder(attrgetter("user.pk")), digest=Placeholder(attrgetter("user.digest"))
+            ),
             now=Placeholder(attrgetter("now")),
             values={name: Placeholder(_value_named(name)) for name in self.values},
         )
@@ -121,9 +125,21 @@ class Question(NamedTuple):
         )
 
     def rows(self) -> list[tuple[Any, ...]]:
-        """What the queryset, which must be one of `values_list`, gives; JSON as it is stored."""
+        """What the queryset, which must be one of `values_list`, gives; JSON as it is stored.
+
+        Raises NotConfirmed when the user is only presumed, and no rows came to confirm it.
+        """
+        rows = self._rows()
+        user = self.asked.user
+        if isinstance(user, PresumedUser):
+            if not rows:
+                raise NotConfirmed
+            user.is_confirmed = True
+        return rows
+
+    def _rows(self) -> list[tuple[Any, ...]]:
         if not self.is_kept:
-            return list(self.queryset())
+            return list(_if_confirmed(self.queryset(), self.asked))
         compiled = self._compiled()
         return compiled.rows(self.asked) if compiled else []
 
@@ -149,7 +165,8 @@ class Question(NamedTuple):
         except KeyError:
             if len(_compiled) >= MAX_KINDS:
                 _compiled.clear()
-            queryset = self.build(self.asked.as_placeholders(standing), *self.kind)
+            asked = self.asked.as_placeholders(standing)
+            queryset = _if_confirmed(self.build(asked, *self.kind), asked)
             return _compiled.setdefault(key, _Compiled.from_queryset(queryset))
 
 
@@ -165,6 +182,20 @@ def _attributes(model: type[models.Model]) -> tuple[str, ...]:
 
 def _select_whole(asked: Asked, rows: QuerySet, names: tuple[str, ...]) -> QuerySet:
     return rows.order_by().values_list(*names)[:1]
+
+
+def _if_confirmed(rows: QuerySet, asked: Asked) -> QuerySet:
+    """`rows`; without a presumed user's still being who it was, none."""
+    if not getattr(asked.user, "credential", ""):
+        return rows
+    rows = rows.all()
+    # A queryset takes no condition once it is cut, and this one is about all that it reads.
+    low, high = rows.query.low_mark, rows.query.high_mark
+    rows.query.clear_limits()
+    since = derived(asked.now, noted_after)
+    rows.query.add_q(Q(is_still(asked.user, asked.now, since)))
+    rows.query.set_limits(low, high)
+    return rows
 
 
 def _refined(
@@ -226,13 +257,17 @@ class _Compiled:
 
     def values_for(self, asked: Asked) -> list[Any]:
         """As they stand in the SQL."""
+        values = self._values(asked)
+        return [values[place] for place in self.places]
+
+    def _values(self, asked: Asked) -> list[Any]:
         values = [find(asked) for find in self.values]
         if adapt := self.adapt_time:
             values = [adapt(value) if isinstance(value, datetime) else value for value in values]
-        return [values[place] for place in self.places]
+        return values
 
     def rows(self, asked: Asked) -> list[tuple[Any, ...]]:
-        rows = fetch_rows(self.sql, self.values_for(asked))
+        rows = fetch_rows(self.sql, self._values(asked), self.places)
         if not rows or not self.converters:
             return rows
         # Column by column, which takes a third of the time.

@@ -12,6 +12,7 @@ from django.utils.http import parse_header_parameters
 from homepot.middleware import is_program
 from homepot.read_only import is_read_only
 from homepot.request_context import is_trusted_proxy
+from homepot.short_reads import ShortReads
 
 
 class TolerantRequest(WSGIRequest):
@@ -46,10 +47,15 @@ class TolerantWSGIHandler(WSGIHandler):
 
     A body that is there as a whole goes to the server at once: what it asks for piece by piece,
     granian sends through a channel. Short paths and programs send no signals, whose receivers
-    look after caches, static files and each database; theirs is looked after here.
+    look after caches, static files and each database; theirs is looked after here. What programs
+    read all the time does not even become a request: see short_reads.py.
     """
 
     request_class = TolerantRequest
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._short_reads = ShortReads()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         is_short = environ["PATH_INFO"].removesuffix("/") in settings.SHORT_PATHS
@@ -64,7 +70,12 @@ class TolerantWSGIHandler(WSGIHandler):
 
     def _answer_at_once(self, environ: dict[str, Any], start_response: Any) -> Any:
         try:
-            response: Any = self.get_response(self.request_class(environ))
+            if answer := self._short_reads.answer(environ):
+                start_response(answer.status, answer.headers)
+                return [answer.body]
+            request = self.request_class(environ)
+            response: Any = self.get_response(request)
+            self._short_reads.note(request, response)
         finally:
             # A caller that holds a transaction open looks after its connection itself.
             if connection.connection is not None and not connection.in_atomic_block:

@@ -108,7 +108,14 @@ def _select_page(
     if is_reverse is not None:
         cursor = Cursor("", asked["cursor"], asked["cursor_pk"], is_reverse)
     ordered = rows_from(rows, column, is_descending, cursor)
-    return shape.select(ordered, column, "pk")[:row_count]
+    # A column that is shown anyway is not read twice: see `_value_at`.
+    further = ("pk",) if column in shape.sources else (column, "pk")
+    return shape.select(ordered, *further)[:row_count]
+
+
+def _value_at(shape: RowShape, column: str) -> int:
+    """Where a row of `_select_page` has the value of `column`; its id is the last."""
+    return shape.sources.index(column) if column in shape.sources else -2
 
 
 class KeysetPagination(BasePagination):
@@ -157,10 +164,13 @@ class KeysetPagination(BasePagination):
             "next": None,
             "previous": None,
         }
+        value_at = _value_at(shape, column)
         if after and rows:
-            body["next"] = self._link(request, order, rows[-1], is_reverse=False)
+            end = Cursor(order, rows[-1][value_at], rows[-1][-1], is_reverse=False)
+            body["next"] = _link(request, end)
         if before and rows:
-            body["previous"] = self._link(request, order, rows[0], is_reverse=True)
+            start = Cursor(order, rows[0][value_at], rows[0][-1], is_reverse=True)
+            body["previous"] = _link(request, start)
         if wants_count:
             body["count"] = question.queryset().order_by().count()
         return body
@@ -191,12 +201,6 @@ class KeysetPagination(BasePagination):
                 {"ordering": [f"Order by one of {known}; a dash before it turns the order."]}
             )
         return name, text.startswith("-")
-
-    def _link(self, request: Request, order: str, row: tuple[Any, ...], *, is_reverse: bool) -> str:
-        *_, value, pk = row
-        cursor = Cursor(order, value, pk, is_reverse).encode()
-        query = urlencode(request.query_params.dict() | {"cursor": cursor})
-        return request.build_absolute_uri(f"{request.path}?{query}")
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         link = {"type": "string", "format": "uri", "nullable": True}
@@ -233,6 +237,11 @@ class KeysetPagination(BasePagination):
             }
             for name, (description, schema) in parameters.items()
         ]
+
+
+def _link(request: Request, cursor: Cursor) -> str:
+    query = urlencode(request.query_params.dict() | {"cursor": cursor.encode()})
+    return request.build_absolute_uri(f"{request.path}?{query}")
 
 
 def _checked(value: Any, column: models.Field) -> Any:

@@ -25,9 +25,11 @@ class ORJSONRenderer(BaseRenderer):
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
-        if data is None:
-            return b""
-        return orjson.dumps(data, default=_plain, option=OPTIONS)
+        return b"" if data is None else to_json(data)
+
+
+def to_json(data: Any) -> bytes:
+    return orjson.dumps(data, default=_plain, option=OPTIONS)
 
 
 def _plain(value: Any) -> Any:

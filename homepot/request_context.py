@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import ip_address
+from random import getrandbits
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -46,9 +48,13 @@ current_request: ContextVar[RequestContext | None] = ContextVar("current_request
 
 def context_of(request: HttpRequest) -> RequestContext:
     """The context of `request`; a missing or odd X-Request-ID is replaced by a new one."""
-    given_id = request.META.get("HTTP_X_REQUEST_ID", "")
-    is_good = REQUEST_ID.fullmatch(given_id)
-    return _ContextOfRequest(given_id if is_good else os.urandom(16).hex(), request)
+    return _ContextOfRequest(request_id_of(request.META), request)
+
+
+def request_id_of(environ: Mapping[str, Any]) -> str:
+    given = environ.get("HTTP_X_REQUEST_ID", "")
+    # It only has to be another one; the system's random bytes take ten times as long.
+    return given if REQUEST_ID.fullmatch(given) else f"{getrandbits(128):032x}"
 
 
 def client_address(request: HttpRequest) -> str | None:

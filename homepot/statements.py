@@ -9,9 +9,12 @@ from django.conf import settings
 from django.db import connections
 
 
-def fetch_rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+def fetch_rows(
+    sql: str, parameters: Sequence[Any], places: tuple[int, ...] | None = None
+) -> list[tuple[Any, ...]]:
     """All rows of `sql`, none of one that gives none; raises what Django's cursors raise.
 
+    `places` tells which of `parameters` stands where; without it each stands once, in order.
     In a block that has begun a transaction it is part of that.
     """
     database: Any = connections["default"]
@@ -23,16 +26,16 @@ def fetch_rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         or settings.ECHO_SQL
     ):
         with database.cursor() as cursor:
-            cursor.execute(sql, parameters)
+            cursor.execute(sql, parameters if places is None else [parameters[i] for i in places])
             return [] if cursor.description is None else list(cursor.fetchall())
     database.validate_no_broken_transaction()
     with database.wrap_database_errors:
         if database.connection is not None:
-            return database.connection.quick.fetch_rows(sql, parameters)
+            return database.connection.quick.fetch_rows(sql, parameters, places)
         taken = pool.getconn()
         try:
             if not taken.autocommit:  # a request ended in the middle of a transaction
                 taken.autocommit = True
-            return taken.quick.fetch_rows(sql, parameters)
+            return taken.quick.fetch_rows(sql, parameters, places)
         finally:
             pool.putconn(taken)

@@ -19,7 +19,7 @@ from homepot.compiled import Asked
 from homepot.fields import validated
 from homepot.idempotency import HEADER, answer_once
 from homepot.rows import pk_of
-from homepot.viewsets import ResourceViewSet, StrictViewSet
+from homepot.viewsets import ResourceViewSet, StrictViewSet, reads
 from jobs import services
 from jobs.filters import ExecutionFilter, JobFilter, SiteJobFilter
 from jobs.models import Job, JobExecution
@@ -118,11 +118,12 @@ class SiteJobViewSet(JobViewSet):
         site = pk_of(Site.objects.filter(site_id=asked["site_id"]))
         return super().rows(asked).filter(site=site)
 
-    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    @reads
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Any:
         page = self.page_of()
         if not page["jobs"]:  # a job shows that its site exists
             self.site()
-        return Response(page)
+        return page
 
     @extend_schema(
         parameters=[IDEMPOTENCY_KEY], request=SiteJobSerializer, responses={201: JobSerializer}
@@ -156,11 +157,12 @@ class JobExecutionViewSet(ExecutionViewSet):
         job = pk_of(Job.objects.filter(job_id=asked["job_id"]))
         return super().rows(asked).filter(job=job)
 
-    def list(self, request: Request, job_id: str) -> Response:
+    @reads
+    def list(self, request: Request, job_id: str) -> Any:
         page = self.page_of()
         if not page["executions"]:  # an execution shows that its job exists
             get_object_or_404(Job.objects.visible_to(request.user), job_id=job_id)
-        return Response(page)
+        return page
 
 
 class DeviceExecutionViewSet(ExecutionViewSet):
@@ -171,11 +173,12 @@ class DeviceExecutionViewSet(ExecutionViewSet):
         device = pk_of(Device.objects.filter(device_id=asked["device_id"]))
         return super().rows(asked).filter(device=device)
 
-    def list(self, request: Request, device_id: str) -> Response:
+    @reads
+    def list(self, request: Request, device_id: str) -> Any:
         page = self.page_of()
         if not page["executions"]:  # an execution shows that its device exists
             get_object_or_404(Device.objects.active().visible_to(request.user), device_id=device_id)
-        return Response(page)
+        return page
 
 
 class SiteWorkViewSet(StrictViewSet):

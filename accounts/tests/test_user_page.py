@@ -12,8 +12,9 @@ from rest_framework.test import APIClient
 
 from accounts import lockout, sign_in
 from accounts.enums import Role, SiteAccess
+from accounts.keys import KEY_USE_NOTED_EVERY
 from accounts.models import SiteMembership, User
-from accounts.services import KEY_USE_NOTED_EVERY, create_api_key, delete_user
+from accounts.services import create_api_key, delete_user
 from accounts.tests.factories import make_api_key, make_token, make_user
 from audit.enums import AuditEvent
 from audit.models import AuditLog

@@ -41,10 +41,10 @@ def route_of(request: HttpRequest) -> str:
     if path in settings.SHORT_PATHS:
         return path
     if request.resolver_match is not None:
-        return _readable(request.resolver_match.route)
+        return readable(request.resolver_match.route)
     return "static files" if path.startswith(settings.STATIC_URL) else "unknown"
 
 
 @cache
-def _readable(route: str) -> str:
+def readable(route: str) -> str:
     return str(simplify_regex(route)).removesuffix("/") or "/"

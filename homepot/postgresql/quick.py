@@ -35,10 +35,10 @@ for _type in ("jsonb", "inet", "cidr"):
 class _Statement:
     """SQL as PostgreSQL wants it, and how often this process has sent it."""
 
-    def __init__(self, sql: str) -> None:
-        numbers = itertools.count(1)
+    def __init__(self, sql: str, places: tuple[int, ...] | None) -> None:
+        indexes = itertools.count() if places is None else iter(places)
         self.text = re.sub(
-            r"%([s%])", lambda found: "%" if found[1] == "%" else f"${next(numbers)}", sql
+            r"%([s%])", lambda found: "%" if found[1] == "%" else f"${next(indexes) + 1}", sql
         ).encode()
         self.uses = 0
 
@@ -60,9 +60,14 @@ class Quick:
         self._names: dict[bytes, bytes] = {}
         self._numbers = itertools.count()
 
-    def fetch_rows(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """All rows of `sql`, whose places for parameters are `%s`; raises psycopg's errors."""
-        statement = _statement(sql)
+    def fetch_rows(
+        self, sql: str, parameters: Sequence[Any], places: tuple[int, ...] | None = None
+    ) -> list[tuple[Any, ...]]:
+        """All rows of `sql`, whose places for parameters are `%s`; raises psycopg's errors.
+
+        A parameter that stands in several `places` is sent once.
+        """
+        statement = _statement(sql, places)
         values = self._transformer.dump_sequence(parameters, [PyFormat.TEXT] * len(parameters))
         if not self.connection.autocommit:
             self._begin()
