@@ -24,6 +24,7 @@ from benchmarks.fleet import Fleet, device_key
 
 ADMIN = "bench"
 DEPOT = "depot"
+FILLED = ("sites", "devices", "device_credentials", "health_checks", "audit_logs")
 
 
 def filled(database_url: str, fleet: Fleet) -> Fleet:
@@ -257,7 +258,9 @@ def main() -> None:
     fleet = fill(Fleet(options.sites, options.devices, options.checks, options.audit))
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = 0")
-        cursor.execute("VACUUM ANALYZE")
+        # Not of all tables: where PostgreSQL has seen one empty, it goes on reading it whole for
+        # references, however many rows come, until it looks again.
+        cursor.execute(f"VACUUM ANALYZE {', '.join(FILLED)}, users")
     json.dump(asdict(fleet), sys.stdout)
 
 
