@@ -15,6 +15,7 @@ from homepot.errors import IdentifierTakenError, violated_columns
 from homepot.statements import fetch_rows
 
 Changes = dict[str, tuple[Any, Any]]
+TEXT = (models.CharField, models.TextField)
 NO_EXPRESSIONS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -64,11 +65,18 @@ def insertion(
     model = type(row)
     database = connections[DEFAULT_DB_ALIAS]  # each look at `connection` finds it anew
     values = [
-        column.get_db_prep_save(column.pre_save(row, True), database)
+        _prepared(column, column.pre_save(row, True), database)
         for column in _columns(model)
         if "%s" in expressions.get(column.attname, "%s")
     ]
     return _insertion(model, tuple(expressions.items()), source), values
+
+
+def _prepared(column: Any, value: Any, database: Any) -> Any:
+    """`value` as the database takes it; most are that, which Django takes long to find out."""
+    if value is None or (isinstance(value, str) and isinstance(column, TEXT)):
+        return value
+    return column.get_db_prep_save(value, database)
 
 
 @cache

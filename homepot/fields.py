@@ -89,11 +89,12 @@ _made = threading.local()
 def validated(serializer: Any) -> dict[str, Any]:
     """What `serializer`, which is of no further use then, makes of its data.
 
-    Its fields are those that this thread made for the one of its class before: to make them
-    takes several times as long as to check a body. Raises ValidationError by field.
+    Its fields and validators are those that this thread made for the one of its class before: to
+    make them takes several times as long as to check a body. Raises ValidationError by field.
     """
-    kept: dict[Any, BindingDict] = _made.__dict__
-    fields = kept.pop(type(serializer), None) or serializer.fields
+    kept: dict[Any, tuple[BindingDict, list[Any]]] = _made.__dict__
+    made = kept.pop(type(serializer), None) or (serializer.fields, serializer.validators)
+    fields, serializer.validators = made
     vars(serializer)["fields"] = fields
     _bind(fields, serializer)
     try:
@@ -101,7 +102,7 @@ def validated(serializer: Any) -> dict[str, Any]:
         return serializer.validated_data
     finally:
         _bind(fields, None)  # which would keep the request
-        kept[type(serializer)] = fields
+        kept[type(serializer)] = made
 
 
 def _bind(fields: Any, serializer: Any) -> None:

@@ -28,6 +28,7 @@ from homepot.sweeps import run_steps
 from homepot.transactions import retried
 
 HEADER = "Idempotency-Key"
+META_KEY = "HTTP_IDEMPOTENCY_KEY"
 REPLAYED_HEADER = "Idempotency-Replayed"
 KEPT = timedelta(hours=24)
 FORGOTTEN_AT_ONCE = 1000
@@ -49,7 +50,7 @@ def answer_once(
     `body` is the parsed body. Without the header it is simply done. Raises ValidationError
     for a bad key and KeyReusedError for one that came with another request.
     """
-    key = request.headers.get(HEADER)
+    key = request.META.get(META_KEY)
     if key is None:
         status, answer = do()
         return Response(answer, status=status)

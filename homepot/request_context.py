@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from ipaddress import ip_address
 from random import getrandbits
 from typing import Any
@@ -38,7 +38,7 @@ class _ContextOfRequest(RequestContext):
 
     @cached_property
     def user_agent(self) -> str:
-        told = self.__dict__["request"].headers.get("User-Agent", "")
+        told = self.__dict__["request"].META.get("HTTP_USER_AGENT", "")
         return printable(told)[:USER_AGENT_LENGTH]
 
 
@@ -57,15 +57,19 @@ def request_id_of(environ: Mapping[str, Any]) -> str:
     return given if REQUEST_ID.fullmatch(given) else f"{getrandbits(128):032x}"
 
 
+# Few call again and again: proxies, programs, devices.
+_parsed = lru_cache(maxsize=2000)(ip_address)
+
+
 def client_address(request: HttpRequest) -> str | None:
     """The address of the caller: the socket's, or the last one that no trusted proxy has."""
-    forwarded = request.headers.get("X-Forwarded-For", "")
+    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
     hops = [*forwarded.split(","), request.META.get("REMOTE_ADDR", "")]
     address: str | None = None
     for hop in reversed(hops):
         try:
             # Without the zone that an IPv6 address may carry: it is free text.
-            parsed = ip_address(hop.strip().partition("%")[0])
+            parsed = _parsed(hop.strip().partition("%")[0])
         except ValueError:
             break
         address = str(parsed)
@@ -77,7 +81,7 @@ def client_address(request: HttpRequest) -> str | None:
 def is_trusted_proxy(address: str) -> bool:
     """Whether `address` is one of TRUSTED_PROXIES."""
     try:
-        parsed = ip_address(address)
+        parsed = _parsed(address)
     except ValueError:
         return False
     return any(parsed in network for network in settings.TRUSTED_PROXIES)

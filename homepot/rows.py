@@ -52,14 +52,14 @@ class RowShape:
     def of(self, made: models.Model) -> dict[str, Any]:
         """What `first_of` answers for `made`, of which all is known: it was written just now.
 
-        Not where it holds JSON, which PostgreSQL gives back in another order, or where a queryset
-        adds columns.
+        But for JSON, which databases give back in words of their own. Not where a queryset adds
+        columns.
         """
-        return self.as_dicts([self._values_of(made)])[0]
+        return self.as_dicts([[read(made) for read in self._readers]])[0]
 
     @cached_property
-    def _values_of(self) -> Callable[[models.Model], Sequence[Any]]:
-        return attrgetter(*(source.replace("__", ".") for source in self.sources))
+    def _readers(self) -> list[Callable[[Any], Any]]:
+        return [_reader(source) for source in self.sources]
 
     def as_dicts(self, rows: Iterable[Sequence[Any]]) -> list[dict[str, Any]]:
         """Rows of `select` as JSON objects; the further columns are dropped."""
@@ -73,6 +73,20 @@ class RowShape:
                     values[index] = convert(values[index])
             answers.append(dict(zip(self.names, values, strict=False)))
         return answers
+
+
+def _reader(source: str) -> Callable[[Any], Any]:
+    """What finds `source` in an object: None where a reference on the way is."""
+    first, _, rest = source.partition("__")
+    if not rest:
+        return attrgetter(first)
+    further = _reader(rest)
+
+    def read(row: Any) -> Any:
+        related = getattr(row, first)
+        return None if related is None else further(related)
+
+    return read
 
 
 def _select_first(asked: Asked, rows: models.QuerySet, shape: RowShape) -> models.QuerySet:

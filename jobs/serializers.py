@@ -13,6 +13,7 @@ from rest_framework import serializers
 
 from devices.filters import DeviceFilter
 from devices.models import Device
+from devices.querysets import DeviceQuerySet
 from homepot.fields import (
     EARLIEST_YEAR,
     LATEST_YEAR,
@@ -272,15 +273,12 @@ class NewJobSerializer(JobSerializer):
         return attrs
 
     def _target(self, site: Site | None, chosen: dict[str, Any]) -> Target:
-        user = self.context["request"].user
-        known = Device.objects.active().visible_to(user)
-        if site is not None:
-            known = known.filter(site=site)
         if device_id := chosen.get("device_id"):
-            device = self._known(known.select_related("site"), "device_id", device_id)
-            return Target(site=site, device=device)
+            devices = self._devices(site).select_related("site")
+            return Target(site=site, device=self._known(devices, "device_id", device_id))
         if device_ids := chosen.get("device_ids"):
-            found = set(known.filter(device_id__in=device_ids).values_list("device_id", flat=True))
+            named = self._devices(site).filter(device_id__in=device_ids)
+            found = set(named.values_list("device_id", flat=True))
             if missing := [name for name in dict.fromkeys(device_ids) if name not in found]:
                 more = ", ..." if len(missing) > 10 else ""
                 raise serializers.ValidationError(
@@ -288,6 +286,10 @@ class NewJobSerializer(JobSerializer):
                 )
             return Target(site=site, device_ids=list(dict.fromkeys(device_ids)))
         return Target(site=site, segment=chosen.get("segment", ""), filter=chosen.get("filter", {}))
+
+    def _devices(self, site: Site | None) -> DeviceQuerySet:
+        devices = Device.objects.active().visible_to(self.context["request"].user)
+        return devices if site is None else devices.filter(site=site)
 
     def _known(self, rows: Any, name: str, value: str) -> Any:
         row = rows.visible_to(self.context["request"].user).filter(**{name: value}).first()

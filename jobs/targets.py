@@ -73,7 +73,7 @@ class Target:
     def work(self, user: Any, action: str, devices: DeviceQuerySet | None = None) -> Question:
         """`devices`, or those that are given, with what a job with `action` wants to know of them.
 
-        The columns are `target`, `place` (its site) and `is_lacking`. Raises as `devices` does.
+        The columns are `device_pk`, `place` (its site) and `is_lacking`. Raises as `devices` does.
         """
         if devices is None and not (self.device or self.filter or self.device_ids is not None):
             kind = (self.segment, self.site is not None)
@@ -104,7 +104,7 @@ def work_of(devices: DeviceQuerySet, action: str) -> Question:
 
 
 def _for_work(asked: Asked, devices: DeviceQuerySet, action: str) -> QuerySet[Any, Any]:
-    columns = {"target": F("pk"), "place": F("site_id"), "is_lacking": lacks_permission(action)}
+    columns = {"device_pk": F("pk"), "place": F("site_id"), "is_lacking": lacks_permission(action)}
     return devices.order_by("pk").annotate(**columns).values_list(*columns)
 
 

@@ -93,6 +93,11 @@ class JobViewSet(ResourceViewSet):
         """The one of the path, where the path names one."""
         return None
 
+    def shown_new(self, created: Job) -> dict[str, Any]:
+        if created.json_as_stored is None:
+            return self.row_of(pk=created.pk)
+        return {**self.shape.of(created), **created.json_as_stored}
+
     def created(self, request: Request) -> Response:
         data = self.body(request)
 
@@ -102,7 +107,7 @@ class JobViewSet(ResourceViewSet):
                 data=data, context={"request": request, "site": site}
             )
             job = services.create_job(actor=self.actor, **validated(serializer))
-            return 201, self.row_of(pk=job.pk)
+            return 201, self.shown_new(job)
 
         return answer_once(request, data, create)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -69,6 +72,9 @@ class Job(TimestampedModel):
     retry_of = models.ForeignKey(
         "self", models.PROTECT, null=True, blank=True, related_name="retries"
     )
+
+    # Of one that was written just now and is as it was written: its JSON as readers will see it.
+    json_as_stored: Mapping[str, Any] | None = None
 
     objects = JobQuerySet.as_manager()
 

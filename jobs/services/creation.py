@@ -116,7 +116,7 @@ def _create_at_once(job: Job, chosen: Question, told: dict[str, Any]) -> None:
             **told,
         )
 
-    freeze(job, chosen, now=_begin(job), also=record)
+    job.json_as_stored = freeze(job, chosen, now=_begin(job), also=record)
 
 
 @retried

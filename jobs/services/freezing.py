@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
 
@@ -30,21 +31,22 @@ def freeze(
     *,
     now: datetime,
     also: Callable[[Combined], None] | None = None,
-) -> None:
+) -> Mapping[str, Any] | None:
     """Write `job` with an execution for each of `chosen`, as `Target.chosen` gives them.
 
     That sets the job's counters and, when it has no site and they are all of one, its site. One
     statement on PostgreSQL, to which `also` may add what is to be done with the job `made`; on
-    SQLite three, in the caller's transaction. Raises NoTargetError.
+    SQLite three, in the caller's transaction. Returns the job's JSON as it is stored, if that
+    statement told. Raises NoTargetError.
     """
     try:
         sql, values = chosen.sql()
     except EmptyResultSet:
         raise _no_target(job) from None
     if connection.vendor == "postgresql":
-        _freeze_at_once(job, sql, values, now, also)
-    else:
-        _freeze_in_steps(job, sql, values, now)
+        return _freeze_at_once(job, sql, values, now, also)
+    _freeze_in_steps(job, sql, values, now)
+    return None
 
 
 def _freeze_at_once(
@@ -53,7 +55,7 @@ def _freeze_at_once(
     values: Sequence[Any],
     now: datetime,
     also: Callable[[Combined], None] | None,
-) -> None:
+) -> Mapping[str, Any]:
     combined = Combined()
     # Whoever suspends, retires or moves a device waits, and then finds its execution; or was
     # first, and then the device is not among the chosen. Check-ins do not wait.
@@ -65,17 +67,18 @@ def _freeze_at_once(
         job,
         counters if job.site_id else {**counters, "site_id": "place"},
         source="counted WHERE total > 0",
-        returning="id, total, failed, site_id",
+        returning="id, total, failed, site_id, target, payload",
     )
     combined.add("frozen", *_executions(job, now, job_pk="made.id", source="made, chosen"))
     if also:
         also(combined)
-    rows = combined.rows("SELECT id, total, failed, site_id FROM made")
+    rows = combined.rows("SELECT id, total, failed, site_id, target, payload FROM made")
     if not rows:
         raise _no_target(job)
-    ((pk, total, lacking, site_pk),) = rows
+    ((pk, total, lacking, site_pk, target, payload),) = rows
     mark_inserted(job, pk)
     _set_counted(job, total, lacking, site_pk)
+    return {"target": orjson.Fragment(target), "payload": orjson.Fragment(payload)}
 
 
 def _freeze_in_steps(job: Job, sql: str, values: Sequence[Any], now: datetime) -> None:
@@ -104,7 +107,7 @@ def _executions(job: Job, now: datetime, *, job_pk: str, source: str) -> tuple[s
     rows: list[tuple[str, str, list[Any]]] = [
         ("execution_id", new_uuid, []),
         ("job_id", job_pk, []),
-        ("device_id", "target", []),
+        ("device_id", "device_pk", []),
         (
             "status",
             "CASE WHEN is_lacking THEN %s ELSE %s END",

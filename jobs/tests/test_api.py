@@ -412,10 +412,36 @@ def test_making_a_job_costs_the_same_for_any_number_of_devices(operator, devices
     for _ in range(devices):
         make_device(site=site)
     # 1. the key, 2. the site, 3. the job with its executions and audit row, which SQLite counts
-    # first and takes one by one, 4. the answer
-    with count_statements(4 if connection.vendor == "postgresql" else 7):
+    # first and takes one by one; and then reads the answer
+    with count_statements(3 if connection.vendor == "postgresql" else 7):
         answer = operator.post(f"/api/v1/jobs/sites/{site.site_id}/jobs", {"action": "ping"})
     assert answer.json()["total"] == devices
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"payload": {"long name": 1, "b": [1e-7, {"z": None, "aa": "é\u2028"}], "a": 1e17}},
+        {"device_id": "till-1", "priority": "high", "description": 'é"\\', "ttl_seconds": 60},
+        {"segment": "pos-terminals", "scheduled_local": "2199-01-01T08:00"},
+        {"collapse_key": "prices"},
+        {"action": "update_config", "config_version": "9"},
+    ],
+)
+def test_new_job_is_shown_as_it_is_read_later(operator, more):
+    device = make_device(device_id="till-1")
+    make_device(site=device.site)
+    path = f"/api/v1/jobs/sites/{device.site.site_id}/jobs"
+    headers = {"Idempotency-Key": "once"}
+
+    answer = operator.post(path, {"action": "ping", **more}, headers=headers)
+
+    assert answer.status_code == 201, answer.content
+    read = operator.get(f"{JOBS}/{answer.json()['job_id']}")
+    assert answer.content == read.content
+    again = operator.post(path, {"action": "ping", **more}, headers=headers)
+    assert again.json() == read.json()
 
 
 def test_new_job_is_told_of_in_the_same_words_by_both_engines(operator):
