@@ -104,11 +104,16 @@ def report_in(body: bytes) -> Report:
 
     Raises what `loads` raises, and ValidationError by field.
     """
+    return usual_report(body) or read_report(loads(body))
+
+
+def usual_report(body: bytes) -> Report | None:
+    """`report_in`; None when it has to be read field by field."""
     try:
         [report] = _finished([_alone.decode(body)], body, MAX_DEPTH - 1)
-        return report
     except UNUSUAL:
-        return read_report(loads(body))
+        return None
+    return report
 
 
 def reports_in(body: bytes) -> tuple[dict[int, tuple[str, Report]], dict[int, str]]:
@@ -117,11 +122,17 @@ def reports_in(body: bytes) -> tuple[dict[int, tuple[str, Report]], dict[int, st
     Both by index; "" is the device that sends them. Raises what `loads` raises, and
     ValidationError when it is no batch.
     """
+    usual = usual_reports(body)
+    return _read_batch(loads(body)) if usual is None else (usual, {})
+
+
+def usual_reports(body: bytes) -> dict[int, tuple[str, Report]] | None:
+    """`reports_in`; None when one has to be read field by field."""
     try:
         usual = _finished(_batch.decode(body).check_ins, body, MAX_DEPTH - 3)
-        return {index: (each.device_id or "", each) for index, each in enumerate(usual)}, {}
     except UNUSUAL:
-        return _read_batch(loads(body))
+        return None
+    return {index: (each.device_id or "", each) for index, each in enumerate(usual)}
 
 
 def _finished(reports: list[_Usual], body: bytes, levels_left: int) -> list[_Usual]:

@@ -12,6 +12,7 @@ from django.utils.http import parse_header_parameters
 from homepot.middleware import is_program
 from homepot.read_only import is_read_only
 from homepot.request_context import is_trusted_proxy
+from homepot.short_calls import ShortCalls
 from homepot.short_reads import ShortReads
 
 
@@ -47,14 +48,16 @@ class TolerantWSGIHandler(WSGIHandler):
 
     A body that is there as a whole goes to the server at once: what it asks for piece by piece,
     granian sends through a channel. Short paths and programs send no signals, whose receivers
-    look after caches, static files and each database; theirs is looked after here. What programs
-    read all the time does not even become a request: see short_reads.py.
+    look after caches, static files and each database; theirs is looked after here. What devices
+    send and programs read all the time does not even become a request: see short_calls.py and
+    short_reads.py.
     """
 
     request_class = TolerantRequest
 
     def __init__(self) -> None:
         super().__init__()
+        self._short_calls = ShortCalls()
         self._short_reads = ShortReads()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
@@ -70,7 +73,8 @@ class TolerantWSGIHandler(WSGIHandler):
 
     def _answer_at_once(self, environ: dict[str, Any], start_response: Any) -> Any:
         try:
-            if answer := self._short_reads.answer(environ):
+            answer = self._short_calls.answer(environ) or self._short_reads.answer(environ)
+            if answer:
                 start_response(answer.status, answer.headers)
                 return [answer.body]
             request = self.request_class(environ)

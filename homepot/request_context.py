@@ -12,7 +12,6 @@ from random import getrandbits
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest
 
 USER_AGENT_LENGTH = 500
 # An id given by a proxy is kept when it is harmless in a log line.
@@ -29,7 +28,7 @@ class RequestContext:
 class _ContextOfRequest(RequestContext):
     """Reads address and browser once somebody asks: most requests are not logged or audited."""
 
-    def __init__(self, request_id: str, request: HttpRequest) -> None:
+    def __init__(self, request_id: str, request: Any) -> None:
         self.__dict__.update(request_id=request_id, request=request)
 
     @cached_property
@@ -46,8 +45,11 @@ class _ContextOfRequest(RequestContext):
 current_request: ContextVar[RequestContext | None] = ContextVar("current_request", default=None)
 
 
-def context_of(request: HttpRequest) -> RequestContext:
-    """The context of `request`; a missing or odd X-Request-ID is replaced by a new one."""
+def context_of(request: Any) -> RequestContext:
+    """The context of `request`, of which only META is looked at.
+
+    A missing or odd X-Request-ID is replaced by a new one.
+    """
     return _ContextOfRequest(request_id_of(request.META), request)
 
 
@@ -61,7 +63,7 @@ def request_id_of(environ: Mapping[str, Any]) -> str:
 _parsed = lru_cache(maxsize=2000)(ip_address)
 
 
-def client_address(request: HttpRequest) -> str | None:
+def client_address(request: Any) -> str | None:
     """The address of the caller: the socket's, or the last one that no trusted proxy has."""
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
     hops = [*forwarded.split(","), request.META.get("REMOTE_ADDR", "")]

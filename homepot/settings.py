@@ -333,6 +333,12 @@ SHORT_PATHS = {
     "/api/v1/agent/heartbeat": "devices.protocol.check_in_views.heartbeat_view",
 }
 
+# What they send as most devices do is answered before that: see homepot/short_calls.py.
+SHORT_CALLS = {
+    "/api/v1/agent/check-in": "jobs.protocol.check_in.check_in_at_once",
+    "/api/v1/agent/check-ins": "devices.protocol.batches.check_ins_at_once",
+}
+
 # When requests come faster than answers: see homepot/admission.py. Devices make these calls by the
 # thousand, and make them again; all others go first.
 DEFERRABLE_PATHS = frozenset(

@@ -40,9 +40,13 @@ def valid_keys(caller: Caller, now: datetime) -> QuerySet[DeviceCredential]:
 
 def note_key_use(credential: DeviceCredential, now: datetime) -> None:
     """Note the use of a key; the first use of a new one ends the keys before it."""
-    used_at = credential.last_used_at
-    if not is_read_only() and (used_at is None or used_at < now - KEY_USE_NOTED_EVERY):
+    if not is_read_only() and not is_use_noted(credential.last_used_at, now):
         _note_key_use(credential, now)
+
+
+def is_use_noted(last_used_at: datetime | None, now: datetime) -> bool:
+    """Whether the use of a key was noted lately."""
+    return last_used_at is not None and last_used_at >= now - KEY_USE_NOTED_EVERY
 
 
 @transaction.atomic

@@ -33,6 +33,7 @@ from devices.reports import Report, read_device_id
 from homepot.errors import DomainError, plain_problem_response
 from homepot.parsers import read_json
 from homepot.renderers import OPTIONS
+from homepot.short_calls import FAILURE
 
 View = Callable[[HttpRequest], HttpResponse]
 
@@ -46,6 +47,8 @@ def agent_view(handle: Callable[[HttpRequest, Caller], dict[str, Any]]) -> View:
         try:
             caller = _caller(request)
             try:
+                if failure := request.META.get(FAILURE):
+                    raise failure
                 if request.method != "POST":
                     raise exceptions.MethodNotAllowed(request.method or "")
                 answer = handle(request, caller)

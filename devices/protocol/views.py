@@ -17,6 +17,7 @@ from devices.enums import EventKind
 from devices.models import Device
 from devices.protocol import serializers
 from devices.protocol.authentication import DeviceAuthentication
+from devices.protocol.batches import batch_answer
 from devices.protocol.check_in_views import heartbeat_view
 from devices.reports import (
     MAX_BATCH,
@@ -28,6 +29,7 @@ from devices.reports import (
 from homepot.errors import PROBLEM_CONTENT_TYPE
 from homepot.parsers import MislabelledJSONParser, StrictJSONParser
 from homepot.schema import Problem
+from homepot.short_calls import FAILURE
 from homepot.viewsets import StrictViewSet
 
 MAX_BATCH_BYTES = 10 * 1024 * 1024
@@ -129,19 +131,13 @@ class BatchViewSet(AgentViewSet):
 
     @extend_schema(responses={200: serializers.BatchAnswerSerializer})
     def create(self, request: Request) -> Response:
+        if failure := request.META.get(FAILURE):
+            raise failure
         # Without a body there is nothing for a parser to read.
         reports, rejected = self.body(request) or reports_in(b"{}")
-        accepted = len(reports)
         refused = services.check_in_many(reporter_id=self.device.device_id, reports=reports)
-        rejected |= refused
-        return Response(
-            {
-                "accepted": accepted - len(refused),
-                "rejected": [
-                    {"index": index, "detail": detail} for index, detail in sorted(rejected.items())
-                ],
-            }
-        )
+        accepted = len(reports) - len(refused)
+        return Response(batch_answer(accepted=accepted, rejected=rejected | refused))
 
 
 class TelemetryViewSet(AgentViewSet):
