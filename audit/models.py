@@ -60,16 +60,16 @@ class AuditLog(models.Model):
         ordering = ["-created_at", "-id"]
         constraints = [
             models.CheckConstraint(
-                condition=Q(event_type__in=AuditEvent.values), name="audit_event_type_known"
+                condition=Q(event_type__one_of=AuditEvent.values), name="audit_event_type_known"
             ),
             models.CheckConstraint(
-                condition=Q(actor_kind__in=ActorKind.values), name="audit_actor_kind_known"
+                condition=Q(actor_kind__one_of=ActorKind.values), name="audit_actor_kind_known"
             ),
             models.CheckConstraint(
-                condition=Q(outcome__in=Outcome.values), name="audit_outcome_known"
+                condition=Q(outcome__one_of=Outcome.values), name="audit_outcome_known"
             ),
             models.CheckConstraint(
-                condition=Q(severity__in=Severity.values), name="audit_severity_known"
+                condition=Q(severity__one_of=Severity.values), name="audit_severity_known"
             ),
             models.UniqueConstraint(
                 fields=["dedupe_key"], condition=~Q(dedupe_key=""), name="audit_told_once"

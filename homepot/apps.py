@@ -10,7 +10,7 @@ class HomepotConfig(AppConfig):
 
     def ready(self) -> None:
         # They register themselves by being imported.
-        from homepot import checks, migration_checks  # noqa: F401
+        from homepot import checks, lookups, migration_checks  # noqa: F401
 
         if settings.ECHO_SQL:
             connection_created.connect(_log_statements)

@@ -14,6 +14,7 @@ from django.contrib.postgres.operations import NotInTransactionMixin
 from django.db import transaction
 from django.db.migrations import AddConstraint, AddIndex
 from django.db.migrations.operations.base import Operation, OperationCategory
+from django.db.models import CheckConstraint
 
 from homepot.postgresql.limits import limited
 
@@ -110,6 +111,65 @@ class AddCheckOnline(NotInTransactionMixin, AddConstraint):
         self._ensure_not_in_transaction(schema_editor)
         with transaction.atomic(using=schema_editor.connection.alias):
             super().database_backwards(app_label, schema_editor, from_state, to_state)
+
+
+class ReplaceCheckOnline(NotInTransactionMixin, Operation):
+    """Puts a CheckConstraint in the place of the one of its name: on PostgreSQL at once for new
+    rows, then the others are looked at.
+    """
+
+    atomic = False
+    reduces_to_sql = True
+    reversible = True
+    category = OperationCategory.ALTERATION
+
+    def __init__(self, model_name: str, constraint: CheckConstraint) -> None:
+        self.model_name = model_name
+        self.constraint = constraint
+
+    def state_forwards(self, app_label: str, state: Any) -> None:
+        state.remove_constraint(app_label, self.model_name.lower(), self.constraint.name)
+        state.add_constraint(app_label, self.model_name.lower(), self.constraint)
+
+    def database_forwards(
+        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
+    ) -> None:
+        self._ensure_not_in_transaction(schema_editor)
+        connection = schema_editor.connection
+        model = to_state.apps.get_model(app_label, self.model_name)
+        if not self.allow_migrate_model(connection.alias, model):
+            return
+        old_model = from_state.apps.get_model(app_label, self.model_name)
+        check, old_check = self._check_of(model), self._check_of(old_model)
+        if connection.vendor == "postgresql":
+            name = schema_editor.quote_name(self.constraint.name)
+            table = schema_editor.quote_name(model._meta.db_table)
+            schema_editor.execute(
+                f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}, "
+                f"ADD {check.constraint_sql(model, schema_editor)} NOT VALID",
+                params=None,
+            )
+            with limited(connection, **UNLIMITED):
+                schema_editor.execute(f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}")
+        elif check.constraint_sql(model, schema_editor) != old_check.constraint_sql(
+            old_model, schema_editor
+        ):
+            # The table is made anew: all of that, or nothing.
+            with transaction.atomic(using=connection.alias):
+                schema_editor._remake_table(model)
+
+    def database_backwards(
+        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
+    ) -> None:
+        self.database_forwards(app_label, schema_editor, from_state, to_state)
+
+    def describe(self) -> str:
+        return f"Replace constraint {self.constraint.name} on model {self.model_name}"
+
+    def _check_of(self, model: Any) -> CheckConstraint:
+        """The constraint of that name in a state of the model."""
+        checks = model._meta.constraints
+        return next(check for check in checks if check.name == self.constraint.name)
 
 
 class CreateFunction(Operation):

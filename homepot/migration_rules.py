@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 from django.db.utils import load_backend
 
 from homepot.database import POSTGRESQL_ENGINE
-from homepot.migration_operations import AddCheckOnline, AddIndexOnline
+from homepot.migration_operations import AddCheckOnline, AddIndexOnline, ReplaceCheckOnline
 
 BUSY_TABLES = frozenset({"devices", "health_checks", "jobs", "job_executions", "audit_logs"})
 
@@ -58,7 +58,7 @@ def problems_of_change(
 ) -> Iterator[str]:
     """What is wrong with an operation on a busy table, to be read after its name."""
     match operation:
-        case AddIndexOnline() | AddCheckOnline():
+        case AddIndexOnline() | AddCheckOnline() | ReplaceCheckOnline():
             pass
         case operations.AddIndex():
             yield "lets nobody write until the index is built; use AddIndexOnline"

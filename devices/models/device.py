@@ -70,13 +70,13 @@ class Device(TimestampedModel):
         ordering = ["-created_at", "-id"]
         constraints = [
             models.CheckConstraint(
-                condition=Q(device_type__in=DeviceType.values), name="device_type_known"
+                condition=Q(device_type__one_of=DeviceType.values), name="device_type_known"
             ),
             models.CheckConstraint(
-                condition=Q(status__in=DeviceStatus.values), name="device_status_known"
+                condition=Q(status__one_of=DeviceStatus.values), name="device_status_known"
             ),
             models.CheckConstraint(
-                condition=Q(lifecycle_state__in=LifecycleState.values),
+                condition=Q(lifecycle_state__one_of=LifecycleState.values),
                 name="device_lifecycle_state_known",
             ),
             models.CheckConstraint(

@@ -10,7 +10,7 @@ import pytest
 from django.db import IntegrityError, NotSupportedError, connection, migrations, models, transaction
 from django.db.migrations.state import ProjectState
 
-from homepot.migration_operations import AddCheckOnline, AddIndexOnline
+from homepot.migration_operations import AddCheckOnline, AddIndexOnline, ReplaceCheckOnline
 from homepot.testing.processes import database_url, wait_until
 from homepot.tests.conftest import execute
 
@@ -124,3 +124,26 @@ def test_check_that_rows_break_holds_once_they_are_mended(notes):
     if connection.vendor == "postgresql":
         told = "SELECT convalidated FROM pg_constraint WHERE conname = 'note_name_known'"
         assert execute(database_url(), told) == [(True,)]
+
+
+def test_check_is_replaced_and_put_back(notes):
+    run(AddCheckOnline("note", CHECK), notes)
+    AddCheckOnline("note", CHECK).state_forwards("homepot", notes)
+    note = notes.apps.get_model("homepot", "Note")
+    words = ["a", "b,c", "it's", "{5%}", '"\\']
+    replace = ReplaceCheckOnline(
+        "note", models.CheckConstraint(condition=models.Q(name__one_of=words), name=CHECK.name)
+    )
+    for _ in range(2):  # the second as after a kill before it was recorded
+        run(replace, notes)
+        assert CHECK.name in constraints()
+    for word in words:
+        note.objects.create(name=word)
+    assert note.objects.filter(name__one_of=words).count() == 1 + len(words)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        note.objects.create(name="b")
+    note.objects.exclude(name="a").delete()
+    run(replace, notes, backwards=True)
+    note.objects.create(name="b")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        note.objects.create(name="it's")

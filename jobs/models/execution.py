@@ -56,16 +56,16 @@ class JobExecution(TimestampedModel):
         ordering = ["-created_at", "-id"]
         constraints = [
             models.CheckConstraint(
-                condition=Q(status__in=ExecutionStatus.values), name="execution_status_known"
+                condition=Q(status__one_of=ExecutionStatus.values), name="execution_status_known"
             ),
             models.CheckConstraint(
                 condition=Q(
-                    status__in=sorted(FINAL),
+                    status__one_of=sorted(FINAL),
                     finished_at__isnull=False,
                     offer_at=None,
                     due_at=None,
                 )
-                | (~Q(status__in=sorted(FINAL)) & Q(finished_at=None, due_at__isnull=False)),
+                | (~Q(status__one_of=sorted(FINAL)) & Q(finished_at=None, due_at__isnull=False)),
                 name="execution_final_or_due",
             ),
             models.CheckConstraint(

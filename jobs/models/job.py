@@ -83,13 +83,13 @@ class Job(TimestampedModel):
         ordering = ["-created_at", "-id"]
         constraints = [
             models.CheckConstraint(
-                condition=Q(action__in=JobAction.values), name="job_action_known"
+                condition=Q(action__one_of=JobAction.values), name="job_action_known"
             ),
             models.CheckConstraint(
                 condition=Q(priority__in=JobPriority.values), name="job_priority_known"
             ),
             models.CheckConstraint(
-                condition=Q(status__in=JobStatus.values), name="job_status_known"
+                condition=Q(status__one_of=JobStatus.values), name="job_status_known"
             ),
             models.CheckConstraint(
                 condition=Q(
