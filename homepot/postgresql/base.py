@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 from django.db.backends.base.base import NO_DB_ALIAS
-from django.db.backends.postgresql import base, operations
+from django.db.backends.postgresql import base, operations, schema
 from django.db.utils import DataError, OperationalError
 from psycopg_pool import PoolTimeout
 
@@ -30,8 +30,17 @@ class DatabaseOperations(operations.DatabaseOperations):
         return super().adapt_integerfield_value(value, internal_type)
 
 
+class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
+    def _create_like_index_sql(self, model: Any, field: Any) -> None:
+        """No second index of unique texts, for `startswith` in the collations of most languages.
+
+        No list or page looks for ids that way, and each row would have one entry more.
+        """
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     ops_class = DatabaseOperations
+    SchemaEditorClass = DatabaseSchemaEditor
     _connection_pools: dict[str, HomepotPool] = {}
 
     @property

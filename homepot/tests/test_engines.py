@@ -101,3 +101,9 @@ def test_writers_wait_for_each_other():
         list(threads.map(add_one, range(40)))
     site.refresh_from_db()
     assert site.description == "40"
+
+
+def test_ids_have_one_index_each(postgresql, db):
+    """And no second one, for searches by how an id begins in the words of some language."""
+    twins = "SELECT count(*) FROM pg_indexes WHERE indexdef LIKE '%pattern_ops%'"
+    assert ask(connection, twins) == 0
