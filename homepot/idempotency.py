@@ -23,7 +23,7 @@ from rest_framework.response import Response
 
 from homepot.errors import Busy, DomainError, violated_columns
 from homepot.models import IdempotencyKey
-from homepot.renderers import OPTIONS
+from homepot.renderers import to_json
 from homepot.sweeps import run_steps
 from homepot.transactions import retried
 
@@ -110,7 +110,7 @@ def _claim_and_do(
     record = _claim(principal, key, digest)
     record.status, answer = do()
     # As it is rendered: times as text.
-    record.body = orjson.loads(orjson.dumps(answer, option=OPTIONS))
+    record.body = orjson.loads(to_json(answer))
     record.save(update_fields=["status", "body"])
     return record.status, answer
 

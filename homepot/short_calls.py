@@ -13,13 +13,12 @@ from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
-import orjson
 from django.conf import settings
 from django.utils.module_loading import import_string
 
 from homepot.metrics.counters import REQUESTS
 from homepot.parsers import MAX_BODY_BYTES
-from homepot.renderers import OPTIONS
+from homepot.renderers import to_json
 from homepot.request_context import context_of, current_request
 from homepot.short_reads import Answer
 
@@ -69,7 +68,7 @@ class ShortCalls:
             current_request.reset(token)
         if answer is None:
             return None
-        content = orjson.dumps(answer, option=OPTIONS)
+        content = to_json(answer)
         if settings.METRICS_TOKEN:
             REQUESTS.labels(path, "POST", 200).observe(time.perf_counter() - began)
         headers = [("Content-Type", "application/json"), ("X-Request-ID", context.request_id)]

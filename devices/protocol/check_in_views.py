@@ -9,7 +9,6 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-import orjson
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -32,7 +31,7 @@ from devices.protocol.authentication import (
 from devices.reports import Report, read_device_id
 from homepot.errors import DomainError, plain_problem_response
 from homepot.parsers import read_json
-from homepot.renderers import OPTIONS
+from homepot.renderers import to_json
 from homepot.short_calls import FAILURE
 
 View = Callable[[HttpRequest], HttpResponse]
@@ -64,7 +63,7 @@ def agent_view(handle: Callable[[HttpRequest, Caller], dict[str, Any]]) -> View:
             if isinstance(error, exceptions.AuthenticationFailed | exceptions.NotAuthenticated):
                 error.auth_header = AUTHENTICATE  # type: ignore[union-attr]
             return plain_problem_response(error)
-        return HttpResponse(orjson.dumps(answer, option=OPTIONS), content_type="application/json")
+        return HttpResponse(to_json(answer), content_type="application/json")
 
     return view
 
