@@ -43,7 +43,8 @@ def note_pool() -> None:
     if pool is None or pool.closed:
         return
     stats = pool.pop_stats()
-    size, idle = stats.get("pool_size", 0), stats.get("pool_available", 0)
+    size = stats.get("pool_size", 0)
+    idle = stats.get("pool_available", 0) + len(pool.at_hand)
     POOL_CONNECTIONS.labels("used").set(size - idle)
     POOL_CONNECTIONS.labels("idle").set(idle)
     POOL_WAITING.set(stats.get("requests_waiting", 0))

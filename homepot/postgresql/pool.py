@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool, PoolTimeout
 from psycopg_pool.pool import AddConnection
 
@@ -22,6 +23,10 @@ from homepot.postgresql.quick import Quick
 RESTED_AFTER_SECONDS = 1.0
 # Between two attempts to reconnect.
 RECONNECT_SECONDS = 0.5
+# So many that were just used are kept at hand, each for so long at a time: the pool itself, which
+# looks after their age, takes longer to take one and give one than some statements take.
+KEPT_AT_HAND = 4
+AT_HAND_SECONDS = 30.0
 # How long a caller waits for a connection while the server is away: long enough for one that
 # another caller gives back, short enough that callers do not use up all threads.
 AWAY_WAIT_SECONDS = 0.25
@@ -32,6 +37,8 @@ class HomepotPool(ConnectionPool):
 
     def __init__(self, **options: Any) -> None:
         self.is_lost = False
+        # Given back a moment ago, the last one last. Nobody waits while there is one.
+        self.at_hand: list[Any] = []
         self._cleared_at = -math.inf
         pool = self
 
@@ -63,12 +70,18 @@ class HomepotPool(ConnectionPool):
 
         Raises PoolTimeout when there is none within `timeout`, or soon when the server is away.
         """
-        deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
+        now = time.monotonic()
+        if (connection := self._take_at_hand()) is not None:
+            if now - connection.last_used_at <= RESTED_AFTER_SECONDS:
+                return connection
+            super().putconn(connection)
+        deadline = now + (self.timeout if timeout is None else timeout)
         while True:
             connection = self._take(deadline)
             if self._works(connection):
+                connection.taken_at = time.monotonic()
                 return connection
-            self.putconn(connection)  # which throws it away
+            super().putconn(connection)  # which throws it away
             if getattr(connection, "born_at", 0) > self._cleared_at:
                 # What killed it killed the others too.
                 self._cleared_at = time.monotonic()
@@ -80,14 +93,38 @@ class HomepotPool(ConnectionPool):
             try:
                 return super().getconn(min(left, AWAY_WAIT_SECONDS))
             except PoolTimeout:
+                # It was put there just before the pool heard of this caller.
+                if (connection := self._take_at_hand()) is not None:
+                    return connection
                 if self.is_lost or left <= AWAY_WAIT_SECONDS:
                     raise
 
+    def _take_at_hand(self) -> Any:
+        try:
+            return self.at_hand.pop()  # without a lock, there may be none left by now
+        except IndexError:
+            return None
+
     def putconn(self, conn: Any) -> None:
-        conn.last_used_at = time.monotonic()
+        now = conn.last_used_at = time.monotonic()
+        if (
+            len(self.at_hand) < KEPT_AT_HAND
+            and not self._waiting
+            and not self.closed
+            and conn.pgconn.transaction_status == TransactionStatus.IDLE
+            and now - conn.taken_at <= AT_HAND_SECONDS
+        ):
+            self.is_lost = False
+            self.at_hand.append(conn)
+            return
         if not conn.broken:
             self.is_lost = False
         super().putconn(conn)
+
+    def close(self, timeout: float = 5.0) -> None:
+        while (connection := self._take_at_hand()) is not None:
+            super().putconn(connection)
+        super().close(timeout)
 
     def schedule_task(self, task: Any, delay: float) -> None:
         if isinstance(task, AddConnection):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
+from concurrent.futures import Future
 from contextlib import suppress
 
 import pytest
@@ -12,8 +14,9 @@ from django.db import OperationalError, connection
 from django.db.utils import ConnectionHandler
 
 from homepot.database import database_options
-from homepot.postgresql.pool import RESTED_AFTER_SECONDS
+from homepot.postgresql.pool import AT_HAND_SECONDS, RESTED_AFTER_SECONDS, HomepotPool
 from homepot.testing.line import line_to
+from homepot.testing.processes import wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -47,8 +50,8 @@ def use(line):
             pooled.close()
         return time.monotonic() - began
 
+    pooled.pool.open(wait=True, timeout=10)
     send_request()
-    pooled.pool.wait(10)
     yield send_request
     pooled.close_pool()
 
@@ -78,3 +81,33 @@ def test_restart_in_a_quiet_moment_is_noticed_by_nobody(line, use):
     line.mend()
     time.sleep(RESTED_AFTER_SECONDS + 0.1)
     assert use() < SOON
+
+
+def test_connection_at_hand_is_nobodys_twice_and_goes_back_to_the_pool(line):
+    options = {"min_size": 1, "max_size": 2, "kwargs": {"autocommit": True}}
+    with HomepotPool(conninfo=line.url, **options) as pool:
+        first, second = pool.getconn(5), pool.getconn(5)
+        assert first is not second
+        waited_for = Future()
+        waiting = threading.Thread(target=lambda: waited_for.set_result(pool.getconn(20)))
+        waiting.start()
+        wait_until(lambda: pool.get_stats().get("requests_waiting"))
+        pool.putconn(first)  # to the one who waits
+        assert waited_for.result(20) is first
+        waiting.join()
+        pool.putconn(second)
+        assert pool.at_hand == [second]
+        assert pool.getconn(5) is second
+
+        first.execute("BEGIN")
+        pool.putconn(first)  # which is not as it was
+        assert pool.at_hand == []
+        second.taken_at -= AT_HAND_SECONDS
+        pool.putconn(second)  # whose age the pool looks after
+        assert pool.at_hand == []
+        assert {pool.getconn(5), pool.getconn(5)} == {first, second}
+        for connection in (first, second):
+            pool.putconn(connection)
+        assert len(pool.at_hand) == 2
+    assert first.closed
+    assert second.closed
