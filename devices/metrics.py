@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from django.conf import settings
 from django.db.models import Count
 from prometheus_client import Counter
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -12,8 +13,19 @@ from devices.enums import DeviceStatus
 from devices.models import Device
 
 _CHECK_INS = Counter("homepot_check_ins", "Check-ins taken in.", ["sent"])
-CHECK_INS = _CHECK_INS.labels("alone")
-BATCHED_CHECK_INS = _CHECK_INS.labels("in a batch")
+_ALONE = _CHECK_INS.labels("alone")
+_IN_A_BATCH = _CHECK_INS.labels("in a batch")
+
+
+def count_check_in() -> None:
+    """Count one, as the next does many, if anybody may read it: it is written to a file."""
+    if settings.METRICS_TOKEN:
+        _ALONE.inc()
+
+
+def count_batch(check_ins: int) -> None:
+    if settings.METRICS_TOKEN:
+        _IN_A_BATCH.inc(check_ins)
 
 
 def devices_by_status() -> Iterator[Metric]:

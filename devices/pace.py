@@ -23,15 +23,18 @@ class Pace:
     active_devices = 0
 
     @property
+    def interval_seconds(self) -> float:
+        return max(float(settings.CHECK_IN_SECONDS), self.active_devices / CHECK_INS_PER_SECOND)
+
+    @property
     def interval(self) -> timedelta:
         """From one check-in to the next, before jitter."""
-        return timedelta(
-            seconds=max(settings.CHECK_IN_SECONDS, self.active_devices / CHECK_INS_PER_SECOND)
-        )
+        return timedelta(seconds=self.interval_seconds)
 
     def told(self) -> timedelta:
         """The interval to tell one device: jittered, so that a fleet does not march in step."""
-        return self.interval * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
+        jitter = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
+        return timedelta(seconds=self.interval_seconds * jitter)
 
     def patience(self, told: timedelta) -> timedelta:
         """How long a device that was told `told` may stay silent."""

@@ -36,13 +36,15 @@ class Admission:
 
     def __init__(self, application: WSGI, working: int) -> None:
         self._application = application
+        # Looked at for every request, and settings take their time.
+        self._undelayed, self._deferrable = settings.UNDELAYED_PATHS, settings.DEFERRABLE_PATHS
         self._turns = Turns(working, settings.MAX_WAITING_CHECK_INS)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         path = environ["PATH_INFO"].removesuffix("/")
-        if path in settings.UNDELAYED_PATHS:
+        if path in self._undelayed:
             return self._application(environ, start_response)
-        if not self._turns.take(is_deferrable=path in settings.DEFERRABLE_PATHS):
+        if not self._turns.take(is_deferrable=path in self._deferrable):
             return _refuse(start_response)
         try:
             return self._application(environ, start_response)

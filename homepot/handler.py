@@ -6,7 +6,6 @@ from typing import Any
 
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
-from django.db import connection
 from django.utils.http import parse_header_parameters
 
 from homepot.middleware import is_program
@@ -14,6 +13,7 @@ from homepot.read_only import is_read_only
 from homepot.request_context import is_trusted_proxy
 from homepot.short_calls import ShortCalls
 from homepot.short_reads import ShortReads
+from homepot.statements import this_database
 
 
 class TolerantRequest(WSGIRequest):
@@ -61,8 +61,7 @@ class TolerantWSGIHandler(WSGIHandler):
         self._short_reads = ShortReads()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        is_short = environ["PATH_INFO"].removesuffix("/") in settings.SHORT_PATHS
-        if (is_short or is_program(environ)) and not is_read_only():
+        if self._is_short(environ) and not is_read_only():
             return self._answer_at_once(environ, start_response)
         response: Any = super().__call__(environ, start_response)
         if getattr(response, "streaming", True):
@@ -70,6 +69,10 @@ class TolerantWSGIHandler(WSGIHandler):
         body = [response.content]
         response.close()
         return body
+
+    def _is_short(self, environ: dict[str, Any]) -> bool:
+        # Devices are programs too, and their key is the sooner seen.
+        return is_program(environ) or environ["PATH_INFO"].removesuffix("/") in settings.SHORT_PATHS
 
     def _answer_at_once(self, environ: dict[str, Any], start_response: Any) -> Any:
         try:
@@ -82,8 +85,9 @@ class TolerantWSGIHandler(WSGIHandler):
             self._short_reads.note(request, response)
         finally:
             # A caller that holds a transaction open looks after its connection itself.
-            if connection.connection is not None and not connection.in_atomic_block:
-                connection.close_if_unusable_or_obsolete()
+            database = this_database()
+            if database.connection is not None and not database.in_atomic_block:
+                database.close_if_unusable_or_obsolete()
         start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))
         # What streams says itself that it is at its end, as all other requests do.
         return response if response.streaming else [response.content]

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
 from django.db import connections
+
+# Then they go through Django's cursors, which write them down.
+IS_LOGGED = settings.DEBUG or settings.ECHO_SQL
+
+
+class _OfThread(threading.local):
+    database: Any = None
+
+
+_of_thread = _OfThread()
+
+
+def this_database() -> Any:
+    """`connections["default"]` of this thread, which Django looks for in ten steps each time."""
+    database = _of_thread.database
+    if database is None:
+        database = _of_thread.database = connections["default"]
+    return database
 
 
 def fetch_rows(
@@ -17,13 +36,13 @@ def fetch_rows(
     `places` tells which of `parameters` stands where; without it each stands once, in order.
     In a block that has begun a transaction it is part of that.
     """
-    database: Any = connections["default"]
+    database = this_database()
     pool = getattr(database, "pool", None)
     if (
         pool is None
         or pool.closed  # Django opens it, and says what is wrong if it cannot
-        or database.queries_logged
-        or settings.ECHO_SQL
+        or database.force_debug_cursor
+        or IS_LOGGED
     ):
         with database.cursor() as cursor:
             cursor.execute(sql, parameters if places is None else [parameters[i] for i in places])

@@ -16,13 +16,14 @@ from datetime import datetime, timedelta
 
 import orjson
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 
 from devices.check_in import sqlite
 from devices.check_in.caller import Caller
 from devices.pace import pace
 from devices.reports import Report
-from homepot.statements import fetch_rows
+from devices.status import PATIENCE
+from homepot.statements import fetch_rows, this_database
 
 NO_REPORT = Report()
 # The types of the parameters are the function's.
@@ -51,13 +52,12 @@ def check_in(
 
     `told` is after how long the device was told to come back. None: unknown id or wrong key.
     """
-    interval = pace.interval
     silent_at = now + pace.patience(told)
-    if connection.vendor != "postgresql":
+    if this_database().vendor != "postgresql":
         with transaction.atomic():
             row = sqlite.check_in(caller, report, now, silent_at)
         return CheckedIn(*row) if row else None
-    said = report or NO_REPORT
+    said, interval_seconds = report or NO_REPORT, pace.interval_seconds
     [row] = fetch_rows(
         CALL,
         (
@@ -65,8 +65,8 @@ def check_in(
             caller.key_digest,
             now,
             silent_at,
-            interval.total_seconds(),
-            pace.patience(interval).total_seconds(),
+            interval_seconds,
+            PATIENCE * interval_seconds,
             settings.BAD_CHECKS_FOR_ERROR,
             report is not None,
             said.is_healthy,

@@ -6,6 +6,7 @@ The check-in itself, which brings work, stands in `jobs/protocol/check_in.py`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import wraps
 from typing import Any
 
@@ -20,7 +21,7 @@ from devices.check_in import CheckedIn, check_in
 from devices.check_in.caller import Caller, lifecycle_state_of
 from devices.enums import SPEAKING
 from devices.errors import DeviceMayNotSpeakError
-from devices.metrics import CHECK_INS
+from devices.metrics import count_check_in
 from devices.pace import pace
 from devices.protocol.authentication import (
     AUTHENTICATE,
@@ -78,12 +79,12 @@ def _caller(request: HttpRequest) -> Caller:
 
 def take_in_report(caller: Caller, report: Report | None) -> tuple[CheckedIn, dict[str, Any]]:
     """What became of a check-in, or of a heartbeat, and what to answer about the pace."""
-    told, now = pace.told(), timezone.now()
+    told, now = pace.told(), datetime.now(UTC)
     taken = check_in(caller, report, told=told, now=now)
     if taken is None or taken.status is None:
         raise _refusal(None if taken is None else taken.lifecycle_state)
     if report is not None:
-        CHECK_INS.inc()
+        count_check_in()
     return taken, {"server_time": now, "next_check_in_seconds": round(told.total_seconds())}
 
 

@@ -15,7 +15,7 @@ from devices.device_state import DeviceState, lock_states
 from devices.enums import SPEAKING, DeviceType, EventKind, LifecycleState, Permission
 from devices.errors import DeviceMayNotSpeakError
 from devices.field_reader import FieldReader
-from devices.metrics import BATCHED_CHECK_INS
+from devices.metrics import count_batch
 from devices.models import Device, DeviceEvent
 from devices.pace import pace
 from devices.reports import Report
@@ -36,7 +36,7 @@ def check_in_many(*, reporter_id: str, reports: Mapping[int, tuple[str, Report]]
     Returns what was rejected, and why, by index. Raises DeviceMayNotSpeakError.
     """
     rejected = _take_in_reports(reporter_id, reports) if reports else {}
-    BATCHED_CHECK_INS.inc(len(reports) - len(rejected))
+    count_batch(len(reports) - len(rejected))
     return rejected
 
 
