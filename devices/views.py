@@ -36,7 +36,7 @@ from devices.serializers import (
 )
 from homepot.compiled import Asked
 from homepot.rows import pk_of
-from homepot.viewsets import ResourceViewSet, StrictViewSet, reads
+from homepot.viewsets import ResourceViewSet, StrictViewSet, creates, reads
 from sites.models import Site
 from sites.services import make_enrolment_key, revoke_enrolment_key
 from sites.views import find_site
@@ -65,10 +65,13 @@ class DeviceViewSet(ResourceViewSet):
         return Device.objects.active().visible_to(asked.user).with_status(asked.now)
 
     @extend_schema(responses={201: RegisteredDeviceSerializer})
+    @creates
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        fields = self.checked(self.body(request))
-        device, key = services.register_device(actor=self.actor, **fields)
-        return self.registered(device, key, status.HTTP_201_CREATED)
+        return super().create(request)
+
+    def made(self, data: Any) -> dict[str, Any]:
+        device, key = services.register_device(actor=self.actor, **self.checked(data))
+        return {**self.row_of(pk=device.pk), "api_key": key}
 
     def perform_update(self, instance: Device, fields: dict[str, Any]) -> None:
         services.update_device(device=instance, actor=self.actor, **fields)
@@ -182,12 +185,14 @@ class SiteDeviceViewSet(AtSiteViewSet):
             self.site(site_id)
         return page
 
+    @creates
     def create(self, request: Request, site_id: str) -> Response:
-        data = self.body(request)
-        site = self.site(site_id)
+        return Response(self.made(self.body(request)), status=status.HTTP_201_CREATED)
+
+    def made(self, data: Any) -> dict[str, Any]:
+        site = self.site(self.kwargs["site_id"])
         device, key = services.register_device(site=site, actor=self.actor, **self.checked(data))
-        row = self.row_of(pk=device.pk)
-        return Response({**row, "api_key": key}, status=status.HTTP_201_CREATED)
+        return {**self.row_of(pk=device.pk), "api_key": key}
 
 
 class EnrolmentKeyViewSet(AtSiteViewSet):

@@ -12,6 +12,7 @@ from homepot.middleware import is_program
 from homepot.read_only import is_read_only
 from homepot.request_context import is_trusted_proxy
 from homepot.short_calls import ShortCalls
+from homepot.short_creations import ShortCreations
 from homepot.short_reads import ShortReads
 from homepot.statements import this_database
 
@@ -49,8 +50,8 @@ class TolerantWSGIHandler(WSGIHandler):
     A body that is there as a whole goes to the server at once: what it asks for piece by piece,
     granian sends through a channel. Short paths and programs send no signals, whose receivers
     look after caches, static files and each database; theirs is looked after here. What devices
-    send and programs read all the time does not even become a request: see short_calls.py and
-    short_reads.py.
+    send, and programs read and create, all the time does not even become a request: see
+    short_calls.py, short_reads.py and short_creations.py.
     """
 
     request_class = TolerantRequest
@@ -59,6 +60,7 @@ class TolerantWSGIHandler(WSGIHandler):
         super().__init__()
         self._short_calls = ShortCalls()
         self._short_reads = ShortReads()
+        self._short_creations = ShortCreations()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         if self._is_short(environ) and not is_read_only():
@@ -76,13 +78,18 @@ class TolerantWSGIHandler(WSGIHandler):
 
     def _answer_at_once(self, environ: dict[str, Any], start_response: Any) -> Any:
         try:
-            answer = self._short_calls.answer(environ) or self._short_reads.answer(environ)
+            answer = (
+                self._short_calls.answer(environ)
+                or self._short_reads.answer(environ)
+                or self._short_creations.answer(environ)
+            )
             if answer:
                 start_response(answer.status, answer.headers)
                 return [answer.body]
             request = self.request_class(environ)
             response: Any = self.get_response(request)
             self._short_reads.note(request, response)
+            self._short_creations.note(request, response)
         finally:
             # A caller that holds a transaction open looks after its connection itself.
             database = this_database()

@@ -14,6 +14,8 @@ from typing import Any
 from django.conf import settings
 
 USER_AGENT_LENGTH = 500
+# In the environment of a request that goes the long way: what was raised on the short one.
+FAILURE = "homepot.failure"
 # An id given by a proxy is kept when it is harmless in a log line.
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 

@@ -19,14 +19,12 @@ from django.utils.module_loading import import_string
 from homepot.metrics.counters import REQUESTS
 from homepot.parsers import MAX_BODY_BYTES
 from homepot.renderers import to_json
-from homepot.request_context import context_of, current_request
+from homepot.request_context import FAILURE, context_of, current_request
 from homepot.short_reads import Answer
 
 # By device id, key and body: the answer's body. None leaves it to the view, with nothing done.
 Call = Callable[[str, str, bytes], dict[str, Any] | None]
 
-# In the environment of a request that goes the long way: what was raised here.
-FAILURE = "homepot.failure"
 USUAL_TYPES = frozenset(
     {"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"}
 )

@@ -95,7 +95,7 @@ class ShortReads:
             match = api_routes().find(environ["PATH_INFO"])
             if match is None:
                 return None
-            usual = self._usual.get(_kind(environ, match))
+            usual = self._usual.get(kind_of(environ, match))
             user = PresumedUser.of(environ) if usual else None
             if usual is None or user is None:
                 return None
@@ -133,7 +133,7 @@ class ShortReads:
         if len(self._usual) >= MAX_KINDS:
             self._usual.clear()
         origin = request.build_absolute_uri("/").removesuffix("/")
-        usual = self._usual.setdefault(_kind(request.META, match), Usual(origin, {}))
+        usual = self._usual.setdefault(kind_of(request.META, match), Usual(origin, {}))
         usual.answers[response.status_code] = (
             f"{response.status_code} {response.reason_phrase}",
             [(name, value) for name, value in response.items() if name not in OWN_HEADERS],
@@ -165,7 +165,7 @@ def _is_plain(environ: Mapping[str, Any]) -> bool:
     )
 
 
-def _kind(environ: Mapping[str, Any], match: ResolverMatch) -> tuple[Any, ...]:
+def kind_of(environ: Mapping[str, Any], match: ResolverMatch) -> tuple[Any, ...]:
     """All that headers and links depend on: the route, and the address that was called."""
     told = environ.get("HTTP_X_FORWARDED_PROTO")
     proxy = (told, environ.get("REMOTE_ADDR")) if told else None

@@ -19,7 +19,7 @@ from homepot.compiled import Asked
 from homepot.fields import validated
 from homepot.idempotency import HEADER, answer_once
 from homepot.rows import pk_of
-from homepot.viewsets import ResourceViewSet, StrictViewSet, reads
+from homepot.viewsets import ResourceViewSet, StrictViewSet, creates, reads
 from jobs import services
 from jobs.filters import ExecutionFilter, JobFilter, SiteJobFilter
 from jobs.models import Job, JobExecution
@@ -66,8 +66,9 @@ class JobViewSet(ResourceViewSet):
     @extend_schema(
         parameters=[IDEMPOTENCY_KEY], request=NewJobSerializer, responses={201: JobSerializer}
     )
+    @creates
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return self.created(request)
+        return self.made_once(request)
 
     @extend_schema(request=None, responses=JobSerializer)
     @action(detail=True, methods=["post"])
@@ -98,18 +99,16 @@ class JobViewSet(ResourceViewSet):
             return self.row_of(pk=created.pk)
         return {**self.shape.of(created), **created.json_as_stored}
 
-    def created(self, request: Request) -> Response:
+    def made(self, data: Any) -> dict[str, Any]:
+        site = self.site()
+        serializer = self.new_job_serializer(
+            data=data, context={"request": self.request, "site": site}
+        )
+        return self.shown_new(services.create_job(actor=self.actor, **validated(serializer)))
+
+    def made_once(self, request: Request) -> Response:
         data = self.body(request)
-
-        def create() -> tuple[int, dict[str, Any]]:
-            site = self.site()
-            serializer = self.new_job_serializer(
-                data=data, context={"request": request, "site": site}
-            )
-            job = services.create_job(actor=self.actor, **validated(serializer))
-            return 201, self.shown_new(job)
-
-        return answer_once(request, data, create)
+        return answer_once(request, data, lambda: (201, self.made(data)))
 
 
 class SiteJobViewSet(JobViewSet):
@@ -133,8 +132,9 @@ class SiteJobViewSet(JobViewSet):
     @extend_schema(
         parameters=[IDEMPOTENCY_KEY], request=SiteJobSerializer, responses={201: JobSerializer}
     )
+    @creates
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return self.created(request)
+        return self.made_once(request)
 
     def site(self) -> Site:
         return find_site(self.asked())

@@ -33,7 +33,7 @@ from devices.reports import Report, read_device_id
 from homepot.errors import DomainError, plain_problem_response
 from homepot.parsers import read_json
 from homepot.renderers import to_json
-from homepot.short_calls import FAILURE
+from homepot.request_context import FAILURE
 
 View = Callable[[HttpRequest], HttpResponse]
 

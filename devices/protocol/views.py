@@ -28,8 +28,8 @@ from devices.reports import (
 )
 from homepot.errors import PROBLEM_CONTENT_TYPE
 from homepot.parsers import MislabelledJSONParser, StrictJSONParser
+from homepot.request_context import FAILURE
 from homepot.schema import Problem
-from homepot.short_calls import FAILURE
 from homepot.viewsets import StrictViewSet
 
 MAX_BATCH_BYTES = 10 * 1024 * 1024

@@ -1,0 +1,159 @@
+"""What programs create, by the shortest way from the web server's words to bytes.
+
+Django and REST framework take longer over a POST than checking its body and writing what it
+asks for. Here only the usual is answered: a body by a program with a key or token, to a view that
+`creates` and has answered somebody with 201 before. Who calls is looked up, and what they may do
+asked, as ever. Everything else goes the long way, and so does what went wrong here: the view
+raises it again, and does nothing twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from io import BytesIO
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, QueryDict
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.settings import api_settings
+
+from accounts.authentication import ApiKeyAuthentication, TokenAuthentication
+from accounts.permissions import action_of
+from accounts.policy import may
+from homepot.idempotency import META_KEY
+from homepot.metrics.counters import REQUESTS
+from homepot.metrics.middleware import readable
+from homepot.parsers import MAX_BODY_BYTES, loads
+from homepot.renderers import to_json
+from homepot.request_context import FAILURE, context_of, current_request
+from homepot.routes import api_routes
+from homepot.short_calls import USUAL_TYPES
+from homepot.short_reads import (
+    MAX_KINDS,
+    OWN_HEADERS,
+    RARE_CONDITIONS,
+    USUAL_ACCEPTS,
+    Answer,
+    kind_of,
+)
+from homepot.viewsets import StrictViewSet
+
+CREATED = 201
+AUTHENTICATORS = (TokenAuthentication(), ApiKeyAuthentication())
+NO_QUERY = QueryDict()
+
+
+class Creation:
+    """As much of a request as views look at when they create something."""
+
+    method = "POST"
+    query_params = NO_QUERY
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        self.META = environ
+        self.path = environ["PATH_INFO"]
+        self.user: Any = None
+
+
+class ShortCreations:
+    """Answers what it can, of the kinds that it was shown."""
+
+    def __init__(self) -> None:
+        self._headers: dict[tuple[Any, ...], list[tuple[str, str]]] = {}
+
+    def answer(self, environ: dict[str, Any]) -> Answer | None:
+        """The answer to a program; None when the request has to go the long way."""
+        if not self._headers or not _is_usual(environ):
+            return None
+        began = time.perf_counter()
+        match = api_routes().find(environ["PATH_INFO"])
+        headers = self._headers.get(kind_of(environ, match)) if match else None
+        if match is None or headers is None:
+            return None
+        request = Creation(environ)
+        context = context_of(request)
+        told = current_request.set(context)
+        try:
+            content = _created(match, request)
+        except AuthenticationFailed:
+            return None
+        except Exception as error:  # the view raises it again
+            environ[FAILURE] = error
+            return None
+        finally:
+            current_request.reset(told)
+        if content is None:
+            return None
+        if settings.METRICS_TOKEN:
+            measured = REQUESTS.labels(readable(match.route), "POST", CREATED)
+            measured.observe(time.perf_counter() - began)
+        own = [("X-Request-ID", context.request_id), ("Content-Length", str(len(content)))]
+        return Answer("201 Created", [*headers, *own], content)
+
+    def note(self, request: HttpRequest, response: HttpResponse) -> None:
+        """Answer from now on what is of the kind of `request`, which had this `response`."""
+        match = request.resolver_match
+        if (
+            response.status_code != CREATED
+            or response.cookies
+            or match is None
+            or not _is_usual(request.META)
+            or not _creates(match.func)
+        ):
+            return
+        if len(self._headers) >= MAX_KINDS:
+            self._headers.clear()
+        self._headers[kind_of(request.META, match)] = [
+            (name, value) for name, value in response.items() if name not in OWN_HEADERS
+        ]
+
+
+def _created(match: Any, request: Any) -> bytes | None:
+    """The answer's body; None for whoever may not have it, with nothing done."""
+    environ = request.META
+    for authenticator in AUTHENTICATORS:
+        if found := authenticator.authenticate(request):
+            request.user = found[0]
+            break
+    view = match.func.cls(**match.func.initkwargs)
+    if request.user is None or not may(request.user, action_of(view, "POST")):
+        return None
+    body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+    environ["wsgi.input"] = BytesIO(body)  # for the long way
+    view.request, view.action, view.kwargs = request, "create", match.kwargs
+    view.format_kwarg = None
+    return to_json(view.made(loads(body)))
+
+
+def _is_usual(environ: Mapping[str, Any]) -> bool:
+    """Whether nothing about a request but its path, key and body can matter to the answer."""
+    length = environ.get("CONTENT_LENGTH") or ""
+    return (
+        environ["REQUEST_METHOD"] == "POST"
+        and "HTTP_HOST" in environ
+        and length.isdecimal()
+        and 0 < int(length) <= MAX_BODY_BYTES
+        and "HTTP_TRANSFER_ENCODING" not in environ
+        and not environ.get("QUERY_STRING")
+        and environ.get("CONTENT_TYPE", "").lower() in USUAL_TYPES
+        and environ.get("HTTP_ACCEPT", "*/*") in USUAL_ACCEPTS
+        # What may have been done before is looked for by the view.
+        and META_KEY not in environ
+        and "HTTP_IF_NONE_MATCH" not in environ
+        and not any(condition in environ for condition in RARE_CONDITIONS)
+    )
+
+
+def _creates(callback: Any) -> bool:
+    """Whether a POST `creates`, and lets users in as all views do."""
+    view = getattr(callback, "cls", None)
+    return (
+        isinstance(view, type)
+        and issubclass(view, StrictViewSet)
+        and hasattr(getattr(view, callback.actions.get("post", ""), None), "creates")
+        and view.authentication_classes == api_settings.DEFAULT_AUTHENTICATION_CLASSES
+        and view.permission_classes == api_settings.DEFAULT_PERMISSION_CLASSES
+        and not view.throttle_classes
+    )
