@@ -22,7 +22,7 @@ from benchmarks.fleet import Fleet
 from benchmarks.loads import choose_driver
 from benchmarks.measure import WARM_UP_SECONDS, Turns
 from benchmarks.requests import write_requests
-from benchmarks.run import say
+from benchmarks.run import chosen, say
 from benchmarks.scenarios import SCENARIOS, Scenario
 from benchmarks.servers import Server
 
@@ -73,7 +73,7 @@ def run_growth(options: Namespace, server_url: str) -> int:
             fleet = filled(url, fleet_of(devices))
             say(f"Filled {devices:,} devices.")
             places.append((fleet, stack.enter_context(servers.product(url))))
-        for scenario in SCENARIOS:
+        for scenario in chosen(options.only, SCENARIOS):
             if scenario.name not in NAMES:
                 continue
             turns = [Turns() for _ in places]
