@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
+from django.db import DEFAULT_DB_ALIAS
+from django.db.models import QuerySet
 from django.utils import timezone
 from rest_framework import authentication, exceptions
 from rest_framework.request import Request
@@ -12,7 +16,9 @@ from accounts.keys import digest_of
 from devices.check_in.caller import Caller, note_key_use, valid_keys
 from devices.enums import SPEAKING
 from devices.errors import DeviceMayNotSpeakError
-from devices.models import Device
+from devices.models import Device, DeviceCredential
+from homepot.compiled import Asked, Question, read_json
+from sites.models import Site
 
 DEVICE_ID_HEADER = "X-Device-ID"
 KEY_HEADER = "X-API-Key"
@@ -33,11 +39,12 @@ class DeviceAuthentication(authentication.BaseAuthentication):
         if not device_id or not key:
             return None
         now = timezone.now()
-        keys = valid_keys(Caller(device_id, digest_of(key)), now)
-        credential = keys.select_related("device__site").first()
-        if credential is None:
+        values = {"device_id": device_id, "digest": digest_of(key)}
+        rows = Question(Asked(None, now, values), _credential_device_and_site).rows()
+        if not rows:
             raise exceptions.AuthenticationFailed(UNKNOWN_DEVICE)
-        device = credential.device
+        credential, device, site = _made_of(rows[0])
+        credential.device, device.site = device, site
         if device.lifecycle_state not in SPEAKING:
             raise DeviceMayNotSpeakError(device.lifecycle_state)
         note_key_use(credential, now)
@@ -45,3 +52,23 @@ class DeviceAuthentication(authentication.BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return AUTHENTICATE
+
+
+MODELS: tuple[Any, ...] = (DeviceCredential, Device, Site)
+COLUMNS = [[column.attname for column in model._meta.concrete_fields] for model in MODELS]
+
+
+def _credential_device_and_site(asked: Asked) -> QuerySet:
+    keys = valid_keys(Caller(asked["device_id"], asked["digest"]), asked.now)
+    paths = ("", "device__", "device__site__")
+    return keys.order_by().values_list(
+        *(path + name for path, names in zip(paths, COLUMNS, strict=True) for name in names)
+    )
+
+
+def _made_of(row: tuple[Any, ...]) -> Iterator[Any]:
+    """The object of each of `MODELS` whose columns these are, one after the other."""
+    values = iter(row)
+    for model, names in zip(MODELS, COLUMNS, strict=True):
+        of_model = [read_json(value) for value in islice(values, len(names))]
+        yield model.from_db(DEFAULT_DB_ALIAS, names, of_model)
