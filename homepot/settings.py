@@ -337,6 +337,7 @@ SHORT_PATHS = {
 SHORT_CALLS = {
     "/api/v1/agent/check-in": "jobs.protocol.check_in.check_in_at_once",
     "/api/v1/agent/check-ins": "devices.protocol.batches.check_ins_at_once",
+    "/api/v1/agent/heartbeat": "devices.protocol.check_in_views.heartbeat_at_once",
 }
 
 # When requests come faster than answers: see homepot/admission.py. Devices make these calls by the

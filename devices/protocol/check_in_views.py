@@ -31,7 +31,7 @@ from devices.protocol.authentication import (
 )
 from devices.reports import Report, read_device_id
 from homepot.errors import DomainError, plain_problem_response
-from homepot.parsers import read_json
+from homepot.parsers import loads, read_json
 from homepot.renderers import to_json
 from homepot.request_context import FAILURE
 
@@ -47,7 +47,7 @@ def agent_view(handle: Callable[[HttpRequest, Caller], dict[str, Any]]) -> View:
         try:
             caller = _caller(request)
             try:
-                if failure := request.META.get(FAILURE):
+                if failure := request.META.pop(FAILURE, None):
                     raise failure
                 if request.method != "POST":
                     raise exceptions.MethodNotAllowed(request.method or "")
@@ -98,7 +98,15 @@ def _refusal(lifecycle_state: str | None) -> Exception:
 @agent_view
 def heartbeat_view(request: HttpRequest, caller: Caller) -> dict[str, Any]:
     """POST /agent/heartbeat: shows that the device lives, and stores no check."""
-    data = read_json(request)
+    return _heartbeat(caller, read_json(request))
+
+
+def heartbeat_at_once(device_id: str, key: str, body: bytes) -> dict[str, Any]:
+    """The same, see homepot/short_calls.py."""
+    return _heartbeat(Caller(device_id, digest_of(key)), loads(body))
+
+
+def _heartbeat(caller: Caller, data: Any) -> dict[str, Any]:
     if (read_device_id(data) or caller.device_id) != caller.device_id:
         raise exceptions.PermissionDenied("A device speaks for itself only.")
     _, pace_answer = take_in_report(caller, None)

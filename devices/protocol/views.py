@@ -131,7 +131,7 @@ class BatchViewSet(AgentViewSet):
 
     @extend_schema(responses={200: serializers.BatchAnswerSerializer})
     def create(self, request: Request) -> Response:
-        if failure := request.META.get(FAILURE):
+        if failure := request.META.pop(FAILURE, None):
             raise failure
         # Without a body there is nothing for a parser to read.
         reports, rejected = self.body(request) or reports_in(b"{}")
