@@ -63,20 +63,29 @@ def insertion(
     stands for the value that `row` has there.
     """
     model = type(row)
+    filled = tuple(expressions.items())
     database = connections[DEFAULT_DB_ALIAS]  # each look at `connection` finds it anew
-    values = [
-        _prepared(column, column.pre_save(row, True), database)
+    values = []
+    for name, column in _own_values(model, filled):
+        value = getattr(row, name) if name else column.pre_save(row, True)
+        # Most are what the database takes, which Django takes long to find out.
+        if value is not None and not (isinstance(value, str) and isinstance(column, TEXT)):
+            value = column.get_db_prep_save(value, database)
+        values.append(value)
+    return _insertion(model, filled, source), values
+
+
+@cache
+def _own_values(
+    model: type[models.Model], expressions: tuple[tuple[str, str], ...]
+) -> list[tuple[str, Any]]:
+    """The columns that take a value of the row; with an empty name those that make it."""
+    filled = dict(expressions)
+    return [
+        ("" if getattr(column, "auto_now", False) else column.attname, column)
         for column in _columns(model)
-        if "%s" in expressions.get(column.attname, "%s")
+        if "%s" in filled.get(column.attname, "%s")
     ]
-    return _insertion(model, tuple(expressions.items()), source), values
-
-
-def _prepared(column: Any, value: Any, database: Any) -> Any:
-    """`value` as the database takes it; most are that, which Django takes long to find out."""
-    if value is None or (isinstance(value, str) and isinstance(column, TEXT)):
-        return value
-    return column.get_db_prep_save(value, database)
 
 
 @cache
