@@ -79,7 +79,7 @@ def is_scoped(user: Any) -> bool:
 class Standing(NamedTuple):
     """All that is looked at in a user to decide the above, and not who it is.
 
-    `pk` and `digest` are for what stands for them in SQL.
+    `pk`, `username` and `digest` are for what stands for them in SQL.
     """
 
     is_authenticated: bool
@@ -91,6 +91,7 @@ class Standing(NamedTuple):
     # With which somebody who is only presumed to be there came: see accounts/presumed.py.
     credential: str = ""
     pk: Any = None
+    username: Any = None
     digest: Any = None
 
     @classmethod

@@ -42,12 +42,14 @@ class PresumedUser:
         "pk",
         "role",
         "site_access",
+        "username",
     )
     is_authenticated = True
     is_device = False
 
     def __init__(self, user: Any, credential: str, digest: str) -> None:
         self.pk = user.pk
+        self.username = user.username
         self.is_active = user.is_active
         self.must_change_password = user.must_change_password
         self.role = user.role
@@ -67,6 +69,24 @@ class PresumedUser:
             return None
         seen = _remembered.get(digest)
         return None if seen is None else cls(seen, credential, digest)
+
+    def as_user(self) -> User:
+        """Who it is, to change something in their name; raises RuntimeError unless confirmed.
+
+        What nobody asked about them is not set.
+        """
+        if not self.is_confirmed:
+            raise RuntimeError("No statement asked whether the caller is still who was presumed.")
+        user = User(
+            pk=self.pk,
+            username=self.username,
+            is_active=self.is_active,
+            must_change_password=self.must_change_password,
+            role=self.role,
+            site_access=self.site_access,
+        )
+        user._state.adding = False
+        return user
 
 
 def bearer_token(environ: Mapping[str, Any]) -> str | None:
@@ -94,6 +114,7 @@ def is_still(user: Any, now: Any, noted_after: Any) -> Exists:
     """
     holder = User.objects.filter(
         pk=user.pk,
+        username=user.username,
         is_active=user.is_active,
         must_change_password=user.must_change_password,
         role=user.role,

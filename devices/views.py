@@ -169,6 +169,7 @@ class SiteDeviceViewSet(AtSiteViewSet):
     serializer_class = SiteDeviceSerializer
     access = READ_AND_OPERATE
     filterset_class = SiteDeviceFilter
+    asks_before_creating = True  # for the site
     orderings = DeviceViewSet.orderings
     queryset = Device.objects.none()
 

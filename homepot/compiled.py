@@ -62,7 +62,9 @@ class Asked:
         return Asked(
             user=standing
             and standing._replace(
-                pk=Placeholder(attrgetter("user.pk")), digest=Placeholder(attrgetter("user.digest"))
+                pk=Placeholder(attrgetter("user.pk")),
+                username=Placeholder(attrgetter("user.username")),
+                digest=Placeholder(attrgetter("user.digest")),
             ),
             now=Placeholder(attrgetter("now")),
             values={name: Placeholder(_value_named(name)) for name in self.values},

@@ -2,8 +2,9 @@
 
 Django and REST framework take longer over a POST than checking its body and writing what it
 asks for. Here only the usual is answered: a body by a program with a key or token, to a view that
-`creates` and has answered somebody with 201 before. Who calls is looked up, and what they may do
-asked, as ever. Everything else goes the long way, and so does what went wrong here: the view
+`creates` and has answered somebody with 201 before. Who calls is looked up, or asked with the
+first thing that is looked up (see accounts/presumed.py), and what they may do, as ever. Everything
+else goes the long way, and so does what went wrong here: the view
 raises it again, and does nothing twice.
 """
 
@@ -22,6 +23,7 @@ from rest_framework.settings import api_settings
 from accounts.authentication import ApiKeyAuthentication, TokenAuthentication
 from accounts.permissions import action_of
 from accounts.policy import may
+from accounts.presumed import NotConfirmed, PresumedUser, forget
 from homepot.idempotency import META_KEY
 from homepot.metrics.counters import REQUESTS
 from homepot.metrics.middleware import readable
@@ -79,6 +81,9 @@ class ShortCreations:
             content = _created(match, request)
         except AuthenticationFailed:
             return None
+        except NotConfirmed:  # by whom nothing can have been changed
+            forget(request.user)
+            return None
         except Exception as error:  # the view raises it again
             environ[FAILURE] = error
             return None
@@ -113,11 +118,10 @@ class ShortCreations:
 def _created(match: Any, request: Any) -> bytes | None:
     """The answer's body; None for whoever may not have it, with nothing done."""
     environ = request.META
-    for authenticator in AUTHENTICATORS:
-        if found := authenticator.authenticate(request):
-            request.user = found[0]
-            break
     view = match.func.cls(**match.func.initkwargs)
+    request.user = PresumedUser.of(environ) if view.asks_before_creating else None
+    if request.user is None:
+        request.user = _authenticated(request)
     if request.user is None or not may(request.user, action_of(view, "POST")):
         return None
     body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
@@ -125,6 +129,13 @@ def _created(match: Any, request: Any) -> bytes | None:
     view.request, view.action, view.kwargs = request, "create", match.kwargs
     view.format_kwarg = None
     return to_json(view.made(loads(body)))
+
+
+def _authenticated(request: Any) -> Any:
+    for authenticator in AUTHENTICATORS:
+        if found := authenticator.authenticate(request):
+            return found[0]
+    return None
 
 
 def _is_usual(environ: Mapping[str, Any]) -> bool:

@@ -19,6 +19,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from accounts.permissions import action_of
 from accounts.policy import may
+from accounts.presumed import PresumedUser
 from homepot import pagination
 from homepot.compiled import Asked, Question
 from homepot.fields import validated
@@ -57,6 +58,8 @@ class StrictViewSet(GenericViewSet):
     """Refuses query parameters that it does not know or gets twice: a slip must not list all."""
 
     resource_name: str
+    # Whether creating begins with a question that tells whether the caller is who was presumed.
+    asks_before_creating = False
     ordering: str = "-created_at"
     # Public names of what a list can be ordered by, and their columns: indexed, never null.
     orderings: Mapping[str, str] = {"created_at": "created_at"}
@@ -100,6 +103,8 @@ class StrictViewSet(GenericViewSet):
     @property
     def actor(self) -> Any:
         """Who changes something; the permission classes let nobody anonymous write."""
+        if isinstance(self.request.user, PresumedUser):
+            self.request.user = self.request.user.as_user()
         return self.request.user
 
     def body(self, request: Request) -> Any:

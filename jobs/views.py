@@ -115,6 +115,7 @@ class SiteJobViewSet(JobViewSet):
     """The jobs of one site."""
 
     filterset_class = SiteJobFilter
+    asks_before_creating = True  # for the site
     new_job_serializer = SiteJobSerializer
 
     @classmethod

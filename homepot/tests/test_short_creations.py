@@ -10,7 +10,7 @@ import pytest
 from django.db import OperationalError, connection
 from django.urls import resolve
 
-from accounts.enums import Role
+from accounts.enums import Role, SiteAccess
 from accounts.models import User
 from accounts.tests.factories import make_user
 from audit.models import AuditLog
@@ -19,11 +19,13 @@ from devices.tests.factories import make_device
 from homepot.metrics.counters import REQUESTS
 from homepot.routes import api_routes
 from homepot.tests.test_short_reads import Answer, Server, by_key, by_token
+from jobs.models import Job
 from sites.models import Site
 
 pytestmark = pytest.mark.django_db
 
 SITES = "/api/v1/sites/sites"
+PING = b'{"action": "ping"}'
 # {number} is another one each time.
 CREATIONS: dict[str, dict[str, Any]] = {
     "sites/sites": {"name": "Käse {number}", "latitude": 52.5},
@@ -134,6 +136,56 @@ def test_site_takes_few_statements(knowing, key, count_statements):
     with count_statements(2 if connection.vendor == "postgresql" else 3):
         post(knowing, SITES, b'{"name": "Second"}', **key)
     assert not knowing.went_long
+
+
+@pytest.fixture
+def jobs_path(server, device, key) -> str:
+    """Where `server` has answered the creation of a job, which it presumes to be by the same."""
+    path = f"/api/v1/jobs/sites/{device.site.site_id}/jobs"
+    assert post(server, path, PING, **key).status == "201 Created"
+    server.went_long.clear()
+    return path
+
+
+def test_job_takes_two_statements(server, jobs_path, key, count_statements):
+    # 1. the site, if the caller is who was presumed, 2. all that is written; SQLite counts the
+    # devices, takes job, executions and audit row one by one, and reads the answer
+    with count_statements(2 if connection.vendor == "postgresql" else 6):
+        assert post(server, jobs_path, PING, **key).status == "201 Created"
+    assert not server.went_long
+    assert {job.created_by for job in Job.objects.all()} == {User.objects.get()}
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"api_key": None}, "401"),
+        ({"is_active": False}, "401"),
+        ({"role": Role.VIEWER, "is_admin": False}, "403"),
+        ({"must_change_password": True}, "403"),
+        ({"role": Role.OPERATOR, "is_admin": False, "site_access": SiteAccess.SELECTED}, "404"),
+    ],
+)
+def test_nothing_is_created_for_whoever_is_not_who_was_presumed(
+    server, jobs_path, key, change, status
+):
+    User.objects.update(**change)
+    assert post(server, jobs_path, PING, **key).status[:3] == status
+    assert len(server.went_long) == 1
+    assert Job.objects.count() == 1
+
+
+def test_creation_is_told_of_under_the_name_that_counts(server, jobs_path, key):
+    User.objects.update(username="new.name")
+    answer = post(server, jobs_path, PING, **key)
+    assert json.loads(answer.body)["created_by"] == "new.name"
+    assert AuditLog.objects.order_by("pk").last().actor_label == "new.name"
+
+
+def test_nothing_is_created_without_a_question_who_calls(server, jobs_path, key, monkeypatch):
+    monkeypatch.setattr("jobs.views.SiteJobViewSet.site", lambda view: Site.objects.get())
+    assert post(server, jobs_path, PING, **key).status[:3] == "500"
+    assert Job.objects.count() == 1
 
 
 @pytest.mark.parametrize(
