@@ -12,10 +12,12 @@ from accounts.models import User
 from audit import services as audit
 from audit.enums import AuditEvent
 from homepot.changes import refuse_duplicates, update_row
+from homepot.compiled import Asked, Question
 from homepot.identifiers import make_identifier
 from homepot.transactions import in_one_statement
 from sites.errors import SiteHasDevicesError, SiteRetiredError
 from sites.models import Site
+from sites.querysets import SiteQuerySet
 
 
 @in_one_statement
@@ -104,8 +106,14 @@ def lock_active_site(site: Site) -> Site:
 
     Raises SiteRetiredError when it is not active any more.
     """
-    # SQLite has no row locks and needs none: its write transactions take turns.
-    locked = Site.objects.select_for_update(no_key=True).get(pk=site.pk)
+    locked = Question(Asked(None, None, {"pk": site.pk}), _locked).first(Site)
+    if locked is None:
+        raise Site.DoesNotExist
     if not locked.is_active:
         raise SiteRetiredError(f"Site {site.site_id} is retired and cannot be changed.")
     return locked
+
+
+def _locked(asked: Asked) -> SiteQuerySet:
+    # SQLite has no row locks and needs none: its write transactions take turns.
+    return Site.objects.select_for_update(no_key=True).filter(pk=asked["pk"])

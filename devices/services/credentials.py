@@ -12,12 +12,13 @@ from audit.enums import AuditEvent
 from devices.models import Device, DeviceCredential
 from devices.services.locked import rotate_keys
 from devices.services.locks import lock_active_device
+from homepot.changes import insert_row
 
 
 def add_key(device: Device) -> NewKey:
     """Store a new key of `device`; the caller holds the transaction and writes the audit row."""
     new = make_key(DEVICE_KEY_PREFIX)
-    DeviceCredential.objects.create(device=device, key_digest=new.digest, hint=new.hint)
+    insert_row(DeviceCredential(device=device, key_digest=new.digest, hint=new.hint))
     return new
 
 
