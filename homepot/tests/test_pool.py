@@ -86,26 +86,26 @@ def test_restart_in_a_quiet_moment_is_noticed_by_nobody(line, use):
 def test_connection_at_hand_is_nobodys_twice_and_goes_back_to_the_pool(line):
     options = {"min_size": 1, "max_size": 2, "kwargs": {"autocommit": True}}
     with HomepotPool(conninfo=line.url, **options) as pool:
-        first, second = pool.getconn(5), pool.getconn(5)
+        first, second = pool.getconn(60), pool.getconn(60)
         assert first is not second
         waited_for = Future()
-        waiting = threading.Thread(target=lambda: waited_for.set_result(pool.getconn(20)))
+        waiting = threading.Thread(target=lambda: waited_for.set_result(pool.getconn(60)))
         waiting.start()
         wait_until(lambda: pool.get_stats().get("requests_waiting"))
         pool.putconn(first)  # to the one who waits
-        assert waited_for.result(20) is first
+        assert waited_for.result(60) is first
         waiting.join()
         pool.putconn(second)
         assert pool.at_hand == [second]
-        assert pool.getconn(5) is second
+        assert pool.getconn(60) is second
 
         first.execute("BEGIN")
         pool.putconn(first)  # which is not as it was
         assert pool.at_hand == []
-        second.taken_at -= AT_HAND_SECONDS
+        second.taken_at -= AT_HAND_SECONDS + 1
         pool.putconn(second)  # whose age the pool looks after
         assert pool.at_hand == []
-        assert {pool.getconn(5), pool.getconn(5)} == {first, second}
+        assert {pool.getconn(60), pool.getconn(60)} == {first, second}
         for connection in (first, second):
             pool.putconn(connection)
         assert len(pool.at_hand) == 2
