@@ -70,6 +70,9 @@ class PresumedUser:
         seen = _remembered.get(digest)
         return None if seen is None else cls(seen, credential, digest)
 
+    def get_username(self) -> str:
+        return self.username
+
     def as_user(self) -> User:
         """Who it is, to change something in their name; raises RuntimeError unless confirmed.
 

@@ -13,6 +13,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import connection, models, transaction
 from django.utils import timezone
 
+from accounts.presumed import NotConfirmed, PresumedUser
 from audit import triggers
 from audit.enums import ActorKind, AuditEvent, Outcome, Severity
 from audit.models import AuditLog
@@ -20,6 +21,7 @@ from audit.querysets import AuditLogQuerySet
 from homepot.bulk import insert_rows
 from homepot.changes import NO_EXPRESSIONS, insert_row, mark_inserted
 from homepot.combined import Combined
+from homepot.compiled import who_asks
 from homepot.request_context import current_request
 
 # A step of pruning holds SQLite's only write lock for a fraction of a second; the rest between
@@ -48,7 +50,7 @@ _REFERENCES = {"sites.Site": "site_id", "devices.Device": "device_id", "jobs.Job
 def record(
     *,
     event: AuditEvent,
-    actor: models.Model | None,
+    actor: models.Model | PresumedUser | None,
     target: models.Model | None = None,
     changes: Mapping[str, tuple[Any, Any]] | None = None,
     description: str = "",
@@ -80,22 +82,30 @@ def insert_and_record(
     target: models.Model,
     *,
     event: AuditEvent,
-    actor: models.Model | None,
+    actor: models.Model | PresumedUser | None,
     changes: Mapping[str, tuple[Any, Any]],
 ) -> None:
     """Write `target`, which is new, and the row that `record` writes of it.
 
-    One statement on PostgreSQL; on SQLite two, in the caller's transaction.
+    One statement on PostgreSQL; on SQLite two, in the caller's transaction. An `actor` who is only
+    presumed is asked about in it, or first; raises NotConfirmed, with nothing written.
     """
+    presumed = actor if isinstance(actor, PresumedUser) else None
     if connection.vendor == "sqlite":
+        if presumed:
+            who_asks(presumed, timezone.now()).rows()
         insert_row(target)
         record(event=event, actor=actor, target=target, changes=changes)
         return
     combined = Combined()
-    combined.insert("made", target, returning="id")
+    if presumed:
+        combined.add("caller", *who_asks(presumed, timezone.now()).sql())
+    combined.insert("made", target, source="caller" if presumed else "", returning="id")
     record_in(combined, event=event, actor=actor, target=target, changes=changes)
-    ((pk,),) = combined.rows("SELECT id FROM made")
-    mark_inserted(target, pk)
+    rows = combined.rows("SELECT id FROM made")
+    if not rows:
+        raise NotConfirmed
+    mark_inserted(target, rows[0][0])
 
 
 def record_in(
@@ -224,7 +234,7 @@ def _remove(old: AuditLogQuerySet, told: AuditLog, step_rows: int) -> int:
 def _row(
     *,
     event: AuditEvent,
-    actor: models.Model | None,
+    actor: models.Model | PresumedUser | None,
     target: models.Model | None = None,
     changes: Mapping[str, tuple[Any, Any]] | None = None,
     description: str = "",
@@ -267,10 +277,10 @@ def _request_fields() -> dict[str, str]:
     }
 
 
-def _actor_fields(actor: models.Model | None) -> dict[str, Any]:
+def _actor_fields(actor: models.Model | PresumedUser | None) -> dict[str, Any]:
     if actor is None:
         return {"actor_kind": ActorKind.SYSTEM, "actor_label": "system"}
-    if isinstance(actor, AbstractBaseUser):
+    if isinstance(actor, (AbstractBaseUser, PresumedUser)):
         return {
             "actor_kind": ActorKind.USER,
             "actor_label": actor.get_username(),

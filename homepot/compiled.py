@@ -32,6 +32,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.expressions import Expression
 from psycopg import sql
 
+from accounts.models import User
 from accounts.policy import Standing
 from accounts.presumed import NotConfirmed, PresumedUser, is_still, noted_after
 from homepot.statements import fetch_rows
@@ -170,6 +171,15 @@ class Question(NamedTuple):
             asked = self.asked.as_placeholders(standing)
             queryset = _if_confirmed(self.build(asked, *self.kind), asked)
             return _compiled.setdefault(key, _Compiled.from_queryset(queryset))
+
+
+def who_asks(user: PresumedUser, now: datetime) -> Question:
+    """Gives the key of `user`, if that is who asks."""
+    return Question(Asked(user, now), _presumed)
+
+
+def _presumed(asked: Asked) -> QuerySet:
+    return User.objects.filter(pk=asked.user.pk).values_list("pk")
 
 
 def read_json(value: Any) -> Any:

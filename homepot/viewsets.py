@@ -58,7 +58,7 @@ class StrictViewSet(GenericViewSet):
     """Refuses query parameters that it does not know or gets twice: a slip must not list all."""
 
     resource_name: str
-    # Whether creating begins with a question that tells whether the caller is who was presumed.
+    # Whether creating asks, first or while it writes, if the caller is who was presumed.
     asks_before_creating = False
     ordering: str = "-created_at"
     # Public names of what a list can be ordered by, and their columns: indexed, never null.

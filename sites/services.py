@@ -9,6 +9,7 @@ from django.db import transaction
 
 from accounts.keys import ENROLMENT_KEY_PREFIX, make_key
 from accounts.models import User
+from accounts.presumed import PresumedUser
 from audit import services as audit
 from audit.enums import AuditEvent
 from homepot.changes import refuse_duplicates, update_row
@@ -21,10 +22,13 @@ from sites.querysets import SiteQuerySet
 
 
 @in_one_statement
-def create_site(*, actor: User | None, site_id: str | None = None, **fields: Any) -> Site:
+def create_site(
+    *, actor: User | PresumedUser | None, site_id: str | None = None, **fields: Any
+) -> Site:
     """Open a site; without `site_id` it gets a random one.
 
-    Raises IdentifierTakenError when `site_id` is taken, also by a retired site.
+    Raises IdentifierTakenError when `site_id` is taken, also by a retired site, and NotConfirmed
+    when `actor` is not who was presumed.
     """
     site = Site(site_id=site_id or make_identifier("site"), **fields)
     with refuse_duplicates(site_id=f"The site id {site.site_id} is taken; choose another."):

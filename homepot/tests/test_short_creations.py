@@ -132,10 +132,11 @@ def test_every_view_that_creates_is_among_them():
 
 
 def test_site_takes_few_statements(knowing, key, count_statements):
-    # 1. the caller's key, 2. the site and its audit row, which SQLite takes one by one
-    with count_statements(2 if connection.vendor == "postgresql" else 3):
+    # The site and its audit row, if the caller is who was presumed: SQLite is asked one by one
+    with count_statements(1 if connection.vendor == "postgresql" else 3):
         post(knowing, SITES, b'{"name": "Second"}', **key)
     assert not knowing.went_long
+    assert AuditLog.objects.order_by("pk").last().user == User.objects.get()
 
 
 @pytest.fixture
@@ -169,10 +170,15 @@ def test_job_takes_two_statements(server, jobs_path, key, count_statements):
 def test_nothing_is_created_for_whoever_is_not_who_was_presumed(
     server, jobs_path, key, change, status
 ):
+    assert post(server, SITES, b'{"name": "First"}', **key).status == "201 Created"
+    before = (Job.objects.count(), Site.objects.count())
+    server.went_long.clear()
     User.objects.update(**change)
-    assert post(server, jobs_path, PING, **key).status[:3] == status
-    assert len(server.went_long) == 1
-    assert Job.objects.count() == 1
+    answers = [post(server, jobs_path, PING, **key), post(server, SITES, b'{"name": "x"}', **key)]
+    # Whose sites are selected sees none of them, and may open none.
+    assert [answer.status[:3] for answer in answers] == [status, status.replace("404", "403")]
+    assert len(server.went_long) == 2
+    assert (Job.objects.count(), Site.objects.count()) == before
 
 
 def test_creation_is_told_of_under_the_name_that_counts(server, jobs_path, key):
@@ -180,6 +186,13 @@ def test_creation_is_told_of_under_the_name_that_counts(server, jobs_path, key):
     answer = post(server, jobs_path, PING, **key)
     assert json.loads(answer.body)["created_by"] == "new.name"
     assert AuditLog.objects.order_by("pk").last().actor_label == "new.name"
+
+
+def test_site_is_told_of_under_the_name_that_counts(knowing, key):
+    User.objects.update(username="new.name")
+    assert post(knowing, SITES, b'{"name": "Second"}', **key).status == "201 Created"
+    assert AuditLog.objects.order_by("pk").last().actor_label == "new.name"
+    assert Site.objects.count() == 2
 
 
 def test_nothing_is_created_without_a_question_who_calls(server, jobs_path, key, monkeypatch):
