@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import (
     BigIntegerField,
+    BooleanField,
     Case,
     Count,
     F,
@@ -17,7 +18,7 @@ from django.db.models import (
     Value,
     When,
 )
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Cast, Coalesce
 from django.utils import timezone
 
 from devices.enums import DeviceType, LifecycleState
@@ -104,7 +105,9 @@ def work_of(devices: DeviceQuerySet, action: str) -> Question:
 
 
 def _for_work(asked: Asked, devices: DeviceQuerySet, action: str) -> QuerySet[Any, Any]:
-    columns = {"device_pk": F("pk"), "place": F("site_id"), "is_lacking": lacks_permission(action)}
+    # Part of a statement with others, PostgreSQL would take a parameter for text.
+    is_lacking = Cast(lacks_permission(action), BooleanField())
+    columns = {"device_pk": F("pk"), "place": F("site_id"), "is_lacking": is_lacking}
     return devices.order_by("pk").annotate(**columns).values_list(*columns)
 
 

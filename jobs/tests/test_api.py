@@ -16,8 +16,9 @@ from accounts.tests.factories import make_api_key, make_user
 from audit.models import AuditLog
 from devices.enums import DeviceType, LifecycleState
 from devices.tests.factories import make_device
+from homepot.postgresql.quick import Quick
 from jobs import services
-from jobs.enums import ORDERED_ACTIONS, ExecutionStatus, JobAction, JobStatus
+from jobs.enums import ORDERED_ACTIONS, ExecutionStatus, JobAction, JobPriority, JobStatus
 from jobs.models import Job, JobExecution
 from jobs.targets import Target
 from jobs.tests.factories import execution_of, make_job, offer, order_job
@@ -463,3 +464,21 @@ def test_numbers_of_devices_are_worded_alike_in_sql(count):
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {DEVICES_TEXT} FROM (VALUES (%s)) AS made (total)", [count])
         assert cursor.fetchone() == (devices_text(count),)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [lambda shop: {"site": shop}, lambda shop: {"filter": {"site_ids": ["shop"]}}],
+    ids=["site", "filter"],
+)
+@pytest.mark.parametrize(("action", "failed"), [(JobAction.PING, 0), (JobAction.RESTART, 1)])
+def test_a_web_process_writes_a_job_by_the_short_way(shop, monkeypatch, target, action, failed):
+    """Where PostgreSQL is not told the types of values."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no short way")
+    shop.devices.filter(device_id="till-1").update(permissions={"command_execution": False})
+    monkeypatch.setattr("homepot.combined.fetch_rows", Quick(connection.connection).fetch_rows)
+    job = services.create_job(
+        target=Target(**target(shop)), action=action, priority=JobPriority.NORMAL, actor=None
+    )
+    assert (job.total, job.failed) == (3, failed)
