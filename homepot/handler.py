@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+from django.db import connections
 from django.utils.http import parse_header_parameters
 
 from homepot.middleware import is_program
@@ -14,7 +15,6 @@ from homepot.request_context import is_trusted_proxy
 from homepot.short_calls import ShortCalls
 from homepot.short_creations import ShortCreations
 from homepot.short_reads import ShortReads
-from homepot.statements import this_database
 
 
 class TolerantRequest(WSGIRequest):
@@ -92,7 +92,7 @@ class TolerantWSGIHandler(WSGIHandler):
             self._short_creations.note(request, response)
         finally:
             # A caller that holds a transaction open looks after its connection itself.
-            database = this_database()
+            database: Any = connections["default"]
             if database.connection is not None and not database.in_atomic_block:
                 database.close_if_unusable_or_obsolete()
         start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))

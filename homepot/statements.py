@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,21 +12,6 @@ from django.db import connections
 IS_LOGGED = settings.DEBUG or settings.ECHO_SQL
 
 
-class _OfThread(threading.local):
-    database: Any = None
-
-
-_of_thread = _OfThread()
-
-
-def this_database() -> Any:
-    """`connections["default"]` of this thread, which Django looks for in ten steps each time."""
-    database = _of_thread.database
-    if database is None:
-        database = _of_thread.database = connections["default"]
-    return database
-
-
 def fetch_rows(
     sql: str, parameters: Sequence[Any], places: tuple[int, ...] | None = None
 ) -> list[tuple[Any, ...]]:
@@ -36,7 +20,7 @@ def fetch_rows(
     `places` tells which of `parameters` stands where; without it each stands once, in order.
     In a block that has begun a transaction it is part of that.
     """
-    database = this_database()
+    database: Any = connections["default"]
     pool = getattr(database, "pool", None)
     if (
         pool is None

@@ -16,14 +16,14 @@ from datetime import datetime, timedelta
 
 import orjson
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 
 from devices.check_in import sqlite
 from devices.check_in.caller import Caller
 from devices.pace import pace
 from devices.reports import Report
 from devices.status import PATIENCE
-from homepot.statements import fetch_rows, this_database
+from homepot.statements import fetch_rows
 
 NO_REPORT = Report()
 # The types of the parameters are the function's.
@@ -53,7 +53,7 @@ def check_in(
     `told` is after how long the device was told to come back. None: unknown id or wrong key.
     """
     silent_at = now + pace.patience(told)
-    if this_database().vendor != "postgresql":
+    if connection.vendor != "postgresql":
         with transaction.atomic():
             row = sqlite.check_in(caller, report, now, silent_at)
         return CheckedIn(*row) if row else None

@@ -32,7 +32,7 @@ def pooled(monkeypatch):
             line.url, base_dir=settings.BASE_DIR, pool_size=1, max_overflow=0, is_web_process=True
         )
         pooled = ConnectionHandler({"default": options})["default"]
-        monkeypatch.setattr("homepot.statements.this_database", lambda: pooled)
+        monkeypatch.setattr("homepot.statements.connections", {"default": pooled})
         pooled.ensure_connection()
         pooled.close()
         pooled.line = line
