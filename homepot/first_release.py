@@ -8,10 +8,10 @@ are named here; from then on this stays as it is.
 from __future__ import annotations
 
 FIRST_RELEASE = {
-    "accounts": "0004_add_session_version",
-    "audit": "0004_add_target_index",
-    "devices": "0003_add_rollups",
-    "homepot": "0003_add_mark_to_sweeps",
-    "jobs": "0002_add_executions",
+    "accounts": "0005_add_api_key_times",
+    "audit": "0007_check_words_sooner",
+    "devices": "0012_check_words_sooner",
+    "homepot": "0005_add_data_imports",
+    "jobs": "0005_check_words_sooner",
     "sites": "0001_initial",
 }

@@ -209,3 +209,15 @@ class CreateFunction(Operation):
     @property
     def migration_name_fragment(self) -> str:
         return f"add_{self.name}_function"
+
+
+class ReplaceFunction(CreateFunction):
+    """Makes a function anew that an earlier migration made, which also removes it when undone."""
+
+    def database_backwards(
+        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
+    ) -> None:
+        pass
+
+    def describe(self) -> str:
+        return f"Replace function {self.name}"

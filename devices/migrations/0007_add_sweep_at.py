@@ -1,6 +1,6 @@
 from django.db import migrations, models
 
-from homepot.migration_operations import CreateFunction
+from homepot.migration_operations import ReplaceFunction
 
 
 class Migration(migrations.Migration):
@@ -14,6 +14,6 @@ class Migration(migrations.Migration):
             name="sweep_at",
             field=models.DateTimeField(blank=True, null=True),
         ),
-        # It was made before without the column.
-        CreateFunction("check_in_1", folder="devices/check_in"),
+        # Databases that were made before have it without the column.
+        ReplaceFunction("check_in_1", folder="devices/check_in"),
     ]
