@@ -105,6 +105,8 @@ def insert_and_record(
     rows = combined.rows("SELECT id FROM made")
     if not rows:
         raise NotConfirmed
+    if presumed:
+        presumed.is_confirmed = True
     mark_inserted(target, rows[0][0])
 
 

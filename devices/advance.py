@@ -1,6 +1,6 @@
 """What a report makes of a device, in memory: see `taking_in.py` for what stores it.
 
-PostgreSQL's check-in (`check_in.py`) does the same in SQL.
+PostgreSQL's check-in (`check_in/check_in_1.sql`) does the same in SQL.
 """
 
 from __future__ import annotations

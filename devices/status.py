@@ -1,7 +1,7 @@
 """How a device is: derived from facts and the time, never set by hand.
 
 The rule stands here twice, as a function and as SQL expressions for lists; the check-in of
-PostgreSQL (`check_in.py`) has it a third time. One table of tests holds them together.
+PostgreSQL (`check_in/check_in_1.sql`) has it a third time. One table of tests holds them together.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a report does to a device, in Python: SQLite's check-ins, batches, checks by staff.
 
-PostgreSQL's check-in (`check_in.py`) does the same in SQL. Everything here is given devices
-that were read under a lock.
+PostgreSQL's check-in (`check_in/check_in_1.sql`) does the same in SQL. Everything here is given
+devices that were read under a lock.
 """
 
 from __future__ import annotations

@@ -53,7 +53,10 @@ class ShortCalls:
         if call is None or not _is_usual(environ):
             return None
         began = time.perf_counter()
-        body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+        try:
+            body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+        except OSError:  # whoever sends it is gone
+            return None
         environ["wsgi.input"] = BytesIO(body)  # for the long way
         context = context_of(_Request(environ))
         token = current_request.set(context)

@@ -81,8 +81,10 @@ class ShortCreations:
             content = _created(match, request)
         except AuthenticationFailed:
             return None
-        except NotConfirmed:  # by whom nothing can have been changed
+        except NotConfirmed as error:
             forget(request.user)
+            if request.user.is_confirmed:  # by what was written, and it may not be written twice
+                environ[FAILURE] = error
             return None
         except Exception as error:  # the view raises it again
             environ[FAILURE] = error

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.urls import ResolverMatch
@@ -45,7 +45,14 @@ OWN_HEADERS = frozenset({"Content-Length", "ETag", "X-Request-ID"})
 # Callers choose the host, as far as ALLOWED_HOSTS lets them.
 MAX_KINDS = 1000
 # What the long way meets too, and puts into words.
-REFUSALS = (APIException, DatabaseError, Http404, NotConfirmed, PermissionDenied)
+REFUSALS = (
+    APIException,
+    DatabaseError,
+    Http404,
+    NotConfirmed,
+    PermissionDenied,
+    SuspiciousOperation,
+)
 NO_QUERY = QueryDict()
 NO_TAG = entity_tag(b"")
 

@@ -74,7 +74,7 @@ def headers_of(device: Device, **key_fields: Any) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("path", [CHECK_IN, f"{CHECK_IN}/", CHECK_INS, HEARTBEAT])
-def test_usual_call_is_answered_the_short_way_and_the_same(path, went_short):
+def test_usual_call_is_answered_the_short_way_with_the_same_body(path, went_short):
     device = make_device(device_type=DeviceType.GATEWAY)
     headers = {**headers_of(device), "HTTP_X_REQUEST_ID": "the-same-request"}
     body = b"{}" if "check-ins" not in path else b'{"check_ins": [{}, {"device_id": "none"}]}'

@@ -260,6 +260,19 @@ def test_what_was_written_is_not_written_again_when_its_answer_fails(knowing, ke
     assert Site.objects.filter(name="Second").count() == 1
 
 
+def test_what_was_written_is_not_written_again_when_the_caller_changes_meanwhile(
+    knowing, key, monkeypatch
+):
+    def look_again(view: Any, created: Site) -> dict[str, Any]:
+        User.objects.update(username="renamed")
+        return view.row_of(pk=created.pk)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sites.views.SiteViewSet.shown_new", look_again)
+        assert post(knowing, SITES, b'{"name": "Second"}', **key).status[:3] == "500"
+    assert Site.objects.filter(name="Second").count() == 1
+
+
 def test_what_the_database_may_have_done_is_not_done_again(knowing, key, monkeypatch):
     calls = []
 

@@ -308,6 +308,7 @@ def test_unchanged_answer_is_not_sent_again(server, device):
         (SITES, "search=%FF", {}, "400"),
         (SITES, "search=nowhere", {}, "200"),
         (SITES, "cursor=x", {}, "400"),
+        (SITES, "a=1&" * 1001, {}, "400"),
         (f"{SITES}/nowhere", "", {}, "404"),
         (f"{SITES}/a\n", "", {}, "404"),
         ("/api/v1/nowhere", "", {}, "404"),
