@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, FilteredRelation, Q, QuerySet
 from django.http import Http404
 
 from devices.enums import DeviceStatus
+from devices.models import Device
 from devices.pace import current_status
-from devices.querysets import DeviceQuerySet
 from homepot.compiled import Asked, Question
 from sites.models import Site
 
@@ -73,29 +72,36 @@ def site_health(asked: Asked) -> dict[str, Any]:
     }
 
 
-def fleet_health(devices: DeviceQuerySet, now: datetime) -> dict[str, Any]:
-    """Counts of `devices` by status at `now`, in all and by site, the worst site first.
-
-    One statement.
-    """
-    rows = (
-        devices.with_status(now)
+def _by_site_and_status(asked: Asked) -> QuerySet:
+    return (
+        Device.objects.active()
+        .visible_to(asked.user)
+        .with_status(asked.now)
         .order_by()
         .values("site__site_id", "site__name", "current_status")
         .annotate(number=Count("id"))
+        .values_list("site__site_id", "site__name", "current_status", "number")
     )
+
+
+def fleet_health(asked: Asked) -> dict[str, Any]:
+    """Counts of active devices by status as asked, in all and by site, the worst site first.
+
+    One statement.
+    """
     names: dict[str, str] = {}
     by_site: dict[str, Counter[str]] = {}
-    for row in rows:
-        site_id = row["site__site_id"]
-        names[site_id] = row["site__name"]
-        by_site.setdefault(site_id, Counter())[row["current_status"]] += row["number"]
+    in_all: Counter[str] = Counter()
+    for site_id, name, status, number in Question(asked, _by_site_and_status).rows():
+        names[site_id] = name
+        by_site.setdefault(site_id, Counter())[status] += number
+        in_all[status] += number
     sites = [
         {"site_id": site_id, "name": names[site_id], **_summary(counts)}
         for site_id, counts in by_site.items()
     ]
     sites.sort(key=lambda site: (site["health_percentage"], -site["total_devices"], site["name"]))
-    fleet = _summary(sum(by_site.values(), Counter()))
+    fleet = _summary(in_all)
     del fleet["status_summary"]
     return {**fleet, "sites": sites}
 

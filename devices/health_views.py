@@ -5,9 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.utils import timezone
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from accounts.policy import READ, READ_SITES
 from devices.device_health import device_health
@@ -56,6 +54,6 @@ class FleetHealthViewSet(StrictViewSet):
     access = READ
     queryset = Device.objects.none()
 
-    def retrieve(self, request: Request) -> Response:
-        devices = Device.objects.active().visible_to(request.user)
-        return Response(fleet_health(devices, timezone.now()))
+    @reads
+    def retrieve(self, request: Request) -> Any:
+        return fleet_health(self.asked())

@@ -45,6 +45,7 @@ READS = [
     ("devices/devices/{device}/executions", ""),
     ("health/sites/{site}/health", ""),
     ("health/devices/{device}/health", ""),
+    ("health/fleet", ""),
     ("jobs/jobs", ""),
     ("jobs/jobs/{job}", ""),
     ("jobs/jobs/{job}/executions", ""),
