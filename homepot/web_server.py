@@ -22,8 +22,8 @@ from homepot.warm_up import warm_up
 
 # How long requests may take to end once the server is to stop.
 STOP_SECONDS = 10
-# Python's own 700 has it look for cycles at every second request.
-OBJECTS_BEFORE_COLLECTION = 20_000
+# Python's own 700 has it look for cycles at every other request.
+OBJECTS_BEFORE_COLLECTION = 5_000
 
 
 def serve(*, host: str, port: int, workers: int, threads: int) -> None:
@@ -42,7 +42,7 @@ def serve(*, host: str, port: int, workers: int, threads: int) -> None:
     gc.collect()
     gc.freeze()
     # Nearly all that a request makes is gone with it, without being looked for.
-    gc.set_threshold(OBJECTS_BEFORE_COLLECTION, 20, 20)
+    gc.set_threshold(OBJECTS_BEFORE_COLLECTION, 10, 10)
     Granian(
         settings.WSGI_APPLICATION,
         address=host,

@@ -25,7 +25,7 @@ RESTED_AFTER_SECONDS = 1.0
 RECONNECT_SECONDS = 0.5
 # So many that were just used are kept at hand, each for so long at a time: the pool itself, which
 # looks after their age, takes longer to take one and give one than some statements take.
-KEPT_AT_HAND = 4
+KEPT_AT_HAND = 8
 AT_HAND_SECONDS = 30.0
 # How long a caller waits for a connection while the server is away: long enough for one that
 # another caller gives back, short enough that callers do not use up all threads.
