@@ -4,21 +4,19 @@ Django and REST framework take longer over a POST than checking its body and wri
 asks for. Here only the usual is answered: a body by a program with a key or token, to a view that
 `creates` and has answered somebody with 201 before. Who calls is looked up, or asked with the
 first thing that is looked up (see accounts/presumed.py), and what they may do, as ever. Everything
-else goes the long way, and so does what went wrong here: the view
-raises it again, and does nothing twice.
+else goes the long way, and so does what went wrong here: the view raises it again, and does
+nothing twice.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from io import BytesIO
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, QueryDict
 from rest_framework.exceptions import AuthenticationFailed
-from rest_framework.settings import api_settings
 
 from accounts.authentication import ApiKeyAuthentication, TokenAuthentication
 from accounts.permissions import action_of
@@ -27,20 +25,20 @@ from accounts.presumed import NotConfirmed, PresumedUser, forget
 from homepot.idempotency import META_KEY
 from homepot.metrics.counters import REQUESTS
 from homepot.metrics.middleware import readable
-from homepot.parsers import MAX_BODY_BYTES, loads
+from homepot.parsers import loads
 from homepot.renderers import to_json
 from homepot.request_context import FAILURE, context_of, current_request
 from homepot.routes import api_routes
-from homepot.short_calls import USUAL_TYPES
-from homepot.short_reads import (
+from homepot.short_ways import (
     MAX_KINDS,
     OWN_HEADERS,
     RARE_CONDITIONS,
-    USUAL_ACCEPTS,
     Answer,
+    is_for_users,
     kind_of,
+    posts_json,
+    read_body,
 )
-from homepot.viewsets import StrictViewSet
 
 CREATED = 201
 AUTHENTICATORS = (TokenAuthentication(), ApiKeyAuthentication())
@@ -107,7 +105,7 @@ class ShortCreations:
             or response.cookies
             or match is None
             or not _is_usual(request.META)
-            or not _creates(match.func)
+            or not is_for_users(match.func, "post", "creates")
         ):
             return
         if len(self._headers) >= MAX_KINDS:
@@ -126,8 +124,9 @@ def _created(match: Any, request: Any) -> bytes | None:
         request.user = _authenticated(request)
     if request.user is None or not may(request.user, action_of(view, "POST")):
         return None
-    body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
-    environ["wsgi.input"] = BytesIO(body)  # for the long way
+    body = read_body(environ)
+    if body is None:
+        return None
     view.request, view.action, view.kwargs = request, "create", match.kwargs
     view.format_kwarg = None
     return to_json(view.made(loads(body)))
@@ -142,31 +141,11 @@ def _authenticated(request: Any) -> Any:
 
 def _is_usual(environ: Mapping[str, Any]) -> bool:
     """Whether nothing about a request but its path, key and body can matter to the answer."""
-    length = environ.get("CONTENT_LENGTH") or ""
     return (
-        environ["REQUEST_METHOD"] == "POST"
+        posts_json(environ)
         and "HTTP_HOST" in environ
-        and length.isdecimal()
-        and 0 < int(length) <= MAX_BODY_BYTES
-        and "HTTP_TRANSFER_ENCODING" not in environ
-        and not environ.get("QUERY_STRING")
-        and environ.get("CONTENT_TYPE", "").lower() in USUAL_TYPES
-        and environ.get("HTTP_ACCEPT", "*/*") in USUAL_ACCEPTS
         # What may have been done before is looked for by the view.
         and META_KEY not in environ
         and "HTTP_IF_NONE_MATCH" not in environ
         and not any(condition in environ for condition in RARE_CONDITIONS)
-    )
-
-
-def _creates(callback: Any) -> bool:
-    """Whether a POST `creates`, and lets users in as all views do."""
-    view = getattr(callback, "cls", None)
-    return (
-        isinstance(view, type)
-        and issubclass(view, StrictViewSet)
-        and hasattr(getattr(view, callback.actions.get("post", ""), None), "creates")
-        and view.authentication_classes == api_settings.DEFAULT_AUTHENTICATION_CLASSES
-        and view.permission_classes == api_settings.DEFAULT_PERMISSION_CLASSES
-        and not view.throttle_classes
     )

@@ -21,7 +21,6 @@ from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.urls import ResolverMatch
 from rest_framework.exceptions import APIException
-from rest_framework.settings import api_settings
 
 from accounts.presumed import NotConfirmed, PresumedUser, forget
 from homepot.entity_tags import ONE_ENTITY_TAG, entity_tag
@@ -30,20 +29,21 @@ from homepot.metrics.middleware import readable
 from homepot.renderers import to_json
 from homepot.request_context import request_id_of
 from homepot.routes import api_routes
-from homepot.viewsets import StrictViewSet
+from homepot.short_ways import (
+    MAX_KINDS,
+    OWN_HEADERS,
+    RARE_CONDITIONS,
+    Answer,
+    accepts_json,
+    is_for_users,
+    kind_of,
+)
 
 logger = logging.getLogger(__name__)
 
 OK, NOT_MODIFIED = 200, 304
-USUAL_ACCEPTS = frozenset({"*/*", "application/json"})
-# Other conditions than to send nothing but news.
-RARE_CONDITIONS = ("HTTP_IF_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_UNMODIFIED_SINCE")
 # No byte of it can be one that databases refuse.
 PLAIN_QUERY = re.compile(r"(?:[A-Za-z0-9_.,:=&+-]|%[2-7][0-9A-Fa-f])*")
-# A new one for each answer.
-OWN_HEADERS = frozenset({"Content-Length", "ETag", "X-Request-ID"})
-# Callers choose the host, as far as ALLOWED_HOSTS lets them.
-MAX_KINDS = 1000
 # What the long way meets too, and puts into words.
 REFUSALS = (
     APIException,
@@ -55,12 +55,6 @@ REFUSALS = (
 )
 NO_QUERY = QueryDict()
 NO_TAG = entity_tag(b"")
-
-
-class Answer(NamedTuple):
-    status: str
-    headers: list[tuple[str, str]]
-    body: bytes
 
 
 class Usual(NamedTuple):
@@ -134,7 +128,7 @@ class ShortReads:
             or response.cookies
             or match is None
             or not _is_plain(request.META)
-            or not _can_be_read(match.func)
+            or not is_for_users(match.func, "get", "read")
         ):
             return
         if len(self._usual) >= MAX_KINDS:
@@ -165,28 +159,8 @@ def _is_plain(environ: Mapping[str, Any]) -> bool:
         environ["REQUEST_METHOD"] == "GET"
         and "HTTP_HOST" in environ
         and environ.get("CONTENT_LENGTH", "") in ("", "0")
-        and environ.get("HTTP_ACCEPT", "*/*") in USUAL_ACCEPTS
+        and accepts_json(environ)
         and PLAIN_QUERY.fullmatch(environ.get("QUERY_STRING", "")) is not None
         and ONE_ENTITY_TAG.fullmatch(environ.get("HTTP_IF_NONE_MATCH", NO_TAG)) is not None
         and not any(condition in environ for condition in RARE_CONDITIONS)
-    )
-
-
-def kind_of(environ: Mapping[str, Any], match: ResolverMatch) -> tuple[Any, ...]:
-    """All that headers and links depend on: the route, and the address that was called."""
-    told = environ.get("HTTP_X_FORWARDED_PROTO")
-    proxy = (told, environ.get("REMOTE_ADDR")) if told else None
-    return match.func, environ["HTTP_HOST"], environ["wsgi.url_scheme"], proxy
-
-
-def _can_be_read(callback: Any) -> bool:
-    """Whether a GET `reads`, and lets users in as all views do."""
-    view = getattr(callback, "cls", None)
-    return (
-        isinstance(view, type)
-        and issubclass(view, StrictViewSet)
-        and hasattr(getattr(view, callback.actions.get("get", ""), None), "read")
-        and view.authentication_classes == api_settings.DEFAULT_AUTHENTICATION_CLASSES
-        and view.permission_classes == api_settings.DEFAULT_PERMISSION_CLASSES
-        and not view.throttle_classes
     )
