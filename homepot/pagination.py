@@ -160,7 +160,7 @@ class KeysetPagination(BasePagination):
         )
         rows, before, after = page_of(of_page.rows(), limit, cursor)
         body: dict[str, Any] = {
-            self.resource_name: shape.as_dicts(rows),
+            self.resource_name: shape.written(rows),
             "next": None,
             "previous": None,
         }

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 from django.utils.functional import Promise
+from msgspec import Raw
 from rest_framework.renderers import BaseRenderer
 
 # Times are UTC and end in Z, as REST framework writes them.
@@ -30,15 +31,17 @@ class ORJSONRenderer(BaseRenderer):
 
 def to_json(data: Any) -> bytes:
     try:
-        return orjson.dumps(data, default=_plain, option=UTC_TIMES)
+        return orjson.dumps(data, default=plain, option=UTC_TIMES)
     except TypeError:
         # A key may be the member of an enumeration; to reckon with it takes a third longer.
         option = UTC_TIMES | orjson.OPT_NON_STR_KEYS
-        return orjson.dumps(data, default=_plain, option=option)
+        return orjson.dumps(data, default=plain, option=option)
 
 
-def _plain(value: Any) -> Any:
-    """What orjson does not know: translated texts, error details, decimals."""
+def plain(value: Any) -> Any:
+    """What orjson does not know: JSON as stored, translated texts, error details, decimals."""
+    if isinstance(value, Raw):
+        return orjson.Fragment(bytes(value))
     if isinstance(value, (str, Promise)):
         return str(value)
     if isinstance(value, Decimal):

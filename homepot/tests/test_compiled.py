@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from itertools import product
 from typing import Any
@@ -22,6 +23,8 @@ from devices.pace import pace
 from devices.tests.factories import make_device, make_event, make_health_check, make_status_change
 from homepot import compiled
 from homepot.compiled import Asked, Question
+from homepot.renderers import to_json
+from homepot.rows import RowShape
 from jobs.tests.factories import order_job
 from sites.models import Site
 from sites.tests.factories import make_site
@@ -36,19 +39,27 @@ def nothing_compiled(monkeypatch):
 
 @pytest.fixture
 def compared(monkeypatch) -> list[Question]:
-    """The questions that were asked; each must be answered as by Django itself."""
-    asked: list[Question] = []
-    rows_of = Question.rows
+    """The questions that were asked; each must be answered as by Django itself.
 
-    def rows(question: Question) -> list[tuple[Any, ...]]:
+    And what lists write of the rows must be what dicts of them are in JSON.
+    """
+    asked: list[Question] = []
+    rows_of, written_of = Question.rows, RowShape.written
+
+    def rows(question: Question) -> Sequence[Sequence[Any]]:
         asked.append(question)
         rows = rows_of(question)
-        assert orjson.loads(orjson.dumps(rows)) == orjson.loads(
-            orjson.dumps(list(question.queryset()))
-        )
+        assert orjson.loads(to_json(rows)) == orjson.loads(to_json(list(question.queryset())))
         return rows
 
+    def written(shape: RowShape, rows: Sequence[Sequence[Any]]) -> Any:
+        written = written_of(shape, rows)
+        assert to_json(written) == to_json(shape.as_dicts(rows))
+        assert bool(written) == bool(rows)
+        return written
+
     monkeypatch.setattr(Question, "rows", rows)
+    monkeypatch.setattr(RowShape, "written", written)
     return asked
 
 
