@@ -18,6 +18,7 @@ from knox.models import AuthToken
 
 from accounts.keys import KEY_USE_NOTED_EVERY, digest_of
 from accounts.models import User
+from homepot.objects import known_object
 
 MAX_REMEMBERED = 1000
 KEY, TOKEN = "key", "token"
@@ -76,20 +77,19 @@ class PresumedUser:
     def as_user(self) -> User:
         """Who it is, to change something in their name; raises RuntimeError unless confirmed.
 
-        What nobody asked about them is not set.
+        What nobody asked about them is read once somebody does.
         """
         if not self.is_confirmed:
             raise RuntimeError("No statement asked whether the caller is still who was presumed.")
-        user = User(
-            pk=self.pk,
+        return known_object(
+            User,
+            id=self.pk,
             username=self.username,
             is_active=self.is_active,
             must_change_password=self.must_change_password,
             role=self.role,
             site_access=self.site_access,
         )
-        user._state.adding = False
-        return user
 
 
 def bearer_token(environ: Mapping[str, Any]) -> str | None:

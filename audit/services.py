@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -22,6 +23,7 @@ from homepot.bulk import insert_rows
 from homepot.changes import NO_EXPRESSIONS, insert_row, mark_inserted
 from homepot.combined import Combined
 from homepot.compiled import who_asks
+from homepot.objects import new_object
 from homepot.request_context import current_request
 
 # A step of pruning holds SQLite's only write lock for a fraction of a second; the rest between
@@ -244,11 +246,12 @@ def _row(
     outcome: Outcome = Outcome.SUCCESS,
     severity: Severity = Severity.INFO,
 ) -> AuditLog:
-    row = AuditLog(
-        event_type=event,
+    row = new_object(
+        AuditLog,
+        event_type=event.value,
         description=description,
-        outcome=outcome,
-        severity=severity,
+        outcome=outcome.value,
+        severity=severity.value,
         event_metadata=None if metadata is None else _masked("", dict(metadata)),
         **_actor_fields(actor),
         **_request_fields(),
@@ -281,15 +284,15 @@ def _request_fields() -> dict[str, str]:
 
 def _actor_fields(actor: models.Model | PresumedUser | None) -> dict[str, Any]:
     if actor is None:
-        return {"actor_kind": ActorKind.SYSTEM, "actor_label": "system"}
+        return {"actor_kind": ActorKind.SYSTEM.value, "actor_label": "system"}
     if isinstance(actor, (AbstractBaseUser, PresumedUser)):
         return {
-            "actor_kind": ActorKind.USER,
+            "actor_kind": ActorKind.USER.value,
             "actor_label": actor.get_username(),
             "user_id": actor.pk,
         }
     return {
-        "actor_kind": ActorKind.DEVICE,
+        "actor_kind": ActorKind.DEVICE.value,
         "actor_label": actor.device_id,  # type: ignore[attr-defined]
         "device_id": actor.pk,
         "site_id": actor.site_id,  # type: ignore[attr-defined]
@@ -302,9 +305,17 @@ def _name_target(row: AuditLog, target: models.Model) -> None:
     if own_reference := _REFERENCES.get(target._meta.label):
         setattr(row, own_reference, target.pk)
     # What stands at a site, or is done to a device, is found in their histories too.
-    for field in target._meta.concrete_fields:
-        if field.is_relation and field.name in ("site", "device"):
-            setattr(row, field.attname, getattr(target, field.attname))
+    for attribute in _shared_references(type(target)):
+        setattr(row, attribute, getattr(target, attribute))
+
+
+@cache
+def _shared_references(model: type[models.Model]) -> list[str]:
+    return [
+        field.attname
+        for field in model._meta.concrete_fields
+        if field.is_relation and field.name in ("site", "device")
+    ]
 
 
 def _masked(name: str, value: Any) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from datetime import datetime
+from functools import cache, partial
 from types import MappingProxyType
 from typing import Any
 
+import orjson
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection, connections, models
 from django.utils import timezone
 
@@ -64,28 +66,66 @@ def insertion(
     """
     model = type(row)
     filled = tuple(expressions.items())
-    database = connections[DEFAULT_DB_ALIAS]  # each look at `connection` finds it anew
     values = []
-    for name, column in _own_values(model, filled):
+    for name, column, ready, write in _own_values(model, filled, connection.vendor):
         value = getattr(row, name) if name else column.pre_save(row, True)
-        # Most are what the database takes, which Django takes long to find out.
-        if value is not None and not (isinstance(value, str) and isinstance(column, TEXT)):
-            value = column.get_db_prep_save(value, database)
+        if value is not None and type(value) is not ready:
+            value = write(value)
         values.append(value)
     return _insertion(model, filled, source), values
 
 
 @cache
 def _own_values(
-    model: type[models.Model], expressions: tuple[tuple[str, str], ...]
-) -> list[tuple[str, Any]]:
-    """The columns that take a value of the row; with an empty name those that make it."""
+    model: type[models.Model], expressions: tuple[tuple[str, str], ...], vendor: str
+) -> list[tuple[str, Any, type | None, Callable[[Any], Any]]]:
+    """The columns that take a value of the row, by attribute; without one they make it.
+
+    And of which type the database takes values as they are, and what prepares any other: Django
+    takes long to find out.
+    """
     filled = dict(expressions)
     return [
-        ("" if getattr(column, "auto_now", False) else column.attname, column)
+        (
+            "" if getattr(column, "auto_now", False) else column.attname,
+            column,
+            _ready_type(column, vendor),
+            partial(_as_json if _is_jsonb(column, vendor) else _prepared, column),
+        )
         for column in _columns(model)
         if "%s" in filled.get(column.attname, "%s")
     ]
+
+
+def _ready_type(column: Any, vendor: str) -> type | None:
+    stored = column.target_field if column.is_relation else column
+    if isinstance(stored, TEXT):
+        return str
+    if vendor == "postgresql":
+        if isinstance(stored, models.DateTimeField):
+            return datetime
+        if isinstance(stored, models.IntegerField):  # too large a one is refused there
+            return int
+    return None
+
+
+def _is_jsonb(column: Any, vendor: str) -> bool:
+    return vendor == "postgresql" and isinstance(column, models.JSONField)
+
+
+def _prepared(column: Any, value: Any) -> Any:
+    if isinstance(value, str) and isinstance(column, TEXT):
+        return str(value)
+    return column.get_db_prep_save(value, connections[DEFAULT_DB_ALIAS])
+
+
+def _as_json(column: Any, value: Any) -> Any:
+    """What the column's encoder makes of `value`, but for blanks, which jsonb does not keep."""
+    default = column.encoder().default if column.encoder else None
+    try:
+        return orjson.dumps(value, default, orjson.OPT_PASSTHROUGH_DATETIME).decode()
+    except TypeError:  # such as an integer of more than 64 bits
+        return _prepared(column, value)
 
 
 @cache

@@ -18,6 +18,7 @@ from devices.querysets import DeviceQuerySet
 from homepot.combined import Combined
 from homepot.compiled import Question
 from homepot.identifiers import make_identifier
+from homepot.objects import new_object
 from homepot.transactions import again_after_clash, in_one_statement, retried
 from jobs.configuration import refuse_empty_configuration
 from jobs.enums import (
@@ -67,6 +68,7 @@ def create_job(
     """
     refuse_empty_configuration(fields["action"], fields)
     new = partial(
+        new_object,
         Job,
         site=target.site or (target.device.site if target.device else None),
         device=target.device,

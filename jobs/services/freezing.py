@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import orjson
@@ -18,6 +19,13 @@ from jobs.enums import ErrorCode, ExecutionStatus
 from jobs.errors import NoTargetError
 from jobs.models import Job
 
+# What only comes to pass later.
+TO_COME = {
+    **dict.fromkeys(("started_at", "completed_at", "cancel_requested_at", "result"), "NULL"),
+    **dict.fromkeys(("completed", "cancelled", "expired", "superseded"), "0"),
+    "error_message": "''",
+}
+COUNTERS = {**TO_COME, "total": "total", "failed": "lacking", "open": "total - lacking"}
 # `place` is the one site of all devices, or null.
 COUNTED = (
     "SELECT count(*) AS total, count(CASE WHEN is_lacking THEN 1 END) AS lacking, "
@@ -61,15 +69,14 @@ def _freeze_at_once(
     # first, and then the device is not among the chosen. Check-ins do not wait.
     combined.add("chosen", f"{sql} FOR KEY SHARE OF devices", values)
     combined.add("counted", f"{COUNTED} chosen")
-    counters = {"total": "total", "failed": "lacking", "open": "total - lacking"}
     combined.insert(
         "made",
         job,
-        counters if job.site_id else {**counters, "site_id": "place"},
+        COUNTERS if job.site_id else {**COUNTERS, "site_id": "place"},
         source="counted WHERE total > 0",
-        returning="id, total, failed, site_id, target, payload",
+        returning="id, total, failed, site_id, target, payload, priority",
     )
-    combined.add("frozen", *_executions(job, now, job_pk="made.id", source="made, chosen"))
+    combined.add("frozen", *_executions(job, now, source="made, chosen"))
     if also:
         also(combined)
     rows = combined.rows("SELECT id, total, failed, site_id, target, payload FROM made")
@@ -87,8 +94,9 @@ def _freeze_in_steps(job: Job, sql: str, values: Sequence[Any], now: datetime) -
         raise _no_target(job)
     _set_counted(job, total, lacking, job.site_id or place)
     insert_row(job)
-    insert, filled = _executions(job, now, job_pk=str(job.pk), source=f"({sql}) AS chosen")
-    fetch_rows(insert, [*filled, *values])
+    made = "(SELECT id, priority FROM jobs WHERE id = %s) AS made"
+    insert, times = _executions(job, now, source=f"{made}, ({sql}) AS chosen")
+    fetch_rows(insert, [*times, job.pk, *values])
 
 
 def _set_counted(job: Job, total: int, lacking: int, site_pk: int | None) -> None:
@@ -96,45 +104,52 @@ def _set_counted(job: Job, total: int, lacking: int, site_pk: int | None) -> Non
     job.site_id = site_pk
 
 
-def _executions(job: Job, now: datetime, *, job_pk: str, source: str) -> tuple[str, list[Any]]:
-    """The INSERT of an execution for each device in `source`, and its values."""
+def _executions(job: Job, now: datetime, *, source: str) -> tuple[str, list[Any]]:
+    """The INSERT of an execution for each device in `source`, and its values.
+
+    `source` follows the times, and has the job as `made`.
+    """
     at = connection.ops.adapt_datetimefield_value
     queued_at = job.scheduled_at or now
     expires_at = queued_at + timedelta(seconds=job.ttl_seconds)
-    is_postgresql = connection.vendor == "postgresql"
-    new_uuid = "gen_random_uuid()" if is_postgresql else "lower(hex(randomblob(16)))"
+    times = [at(queued_at), at(expires_at), at(now)]
+    return f"{_insert_executions(connection.vendor)} {source}", times
+
+
+@cache
+def _insert_executions(vendor: str) -> str:
+    is_postgresql = vendor == "postgresql"
     time = "%s::timestamptz" if is_postgresql else "%s"
-    rows: list[tuple[str, str, list[Any]]] = [
-        ("execution_id", new_uuid, []),
-        ("job_id", job_pk, []),
-        ("device_id", "device_pk", []),
-        (
-            "status",
-            "CASE WHEN is_lacking THEN %s ELSE %s END",
-            [ExecutionStatus.FAILED.value, ExecutionStatus.QUEUED.value],
-        ),
-        ("priority", "%s", [int(job.priority)]),
-        ("attempt", "0", []),
-        ("queued_at", time, [at(queued_at)]),
-        ("expires_at", time, [at(expires_at)]),
-        ("offer_at", f"CASE WHEN NOT is_lacking THEN {time} END", [at(queued_at)]),
-        ("due_at", f"CASE WHEN NOT is_lacking THEN {time} END", [at(expires_at)]),
-        ("finished_at", f"CASE WHEN is_lacking THEN {time} END", [at(now)]),
-        (
-            "error_code",
-            "CASE WHEN is_lacking THEN %s ELSE %s END",
-            [ErrorCode.PERMISSION_MISSING.value, ""],
-        ),
-        ("error_message", "''", []),
-        ("created_at", time, [at(now)]),
-        ("updated_at", time, [at(now)]),
-    ]
-    columns = ", ".join(column for column, _, _ in rows)
-    selected = ", ".join(sql for _, sql, _ in rows)
-    values = [value for _, _, values in rows for value in values]
+    values = {
+        "execution_id": "gen_random_uuid()" if is_postgresql else "lower(hex(randomblob(16)))",
+        "job_id": "made.id",
+        "device_id": "device_pk",
+        "status": _if_lacking(_quoted(ExecutionStatus.FAILED), _quoted(ExecutionStatus.QUEUED)),
+        "priority": "made.priority",
+        "attempt": "0",
+        "queued_at": "times.queued_at",
+        "expires_at": "times.expires_at",
+        "offer_at": _if_lacking("NULL", "times.queued_at"),
+        "due_at": _if_lacking("NULL", "times.expires_at"),
+        "finished_at": _if_lacking("times.now", "NULL"),
+        "error_code": _if_lacking(_quoted(ErrorCode.PERMISSION_MISSING), "''"),
+        "error_message": "''",
+        "created_at": "times.now",
+        "updated_at": "times.now",
+    }
     # Only our own names are formatted into it.
-    sql = f"INSERT INTO job_executions ({columns}) SELECT {selected} FROM {source}"  # noqa: S608
-    return sql, values
+    return (
+        f"INSERT INTO job_executions ({', '.join(values)}) SELECT {', '.join(values.values())} "  # noqa: S608
+        f"FROM (SELECT {time} AS queued_at, {time} AS expires_at, {time} AS now) AS times,"
+    )
+
+
+def _if_lacking(then: str, otherwise: str) -> str:
+    return f"CASE WHEN is_lacking THEN {then} ELSE {otherwise} END"
+
+
+def _quoted(word: str) -> str:
+    return f"'{word}'"
 
 
 def _no_target(job: Job) -> NoTargetError:
