@@ -58,7 +58,7 @@ def fill(fleet: Fleet) -> Fleet:
     chance = random.Random(7)
     now = datetime.now(UTC)
     fleet = replace(fleet, made_at=now.isoformat())
-    _copy("sites", (_site(number, f"shop-{number:05}", now) for number in range(fleet.sites)))
+    _copy("sites", (_shop(fleet, number, now) for number in range(fleet.sites)))
     _copy_devices(fleet, now)
     step = timedelta(days=6) / max(fleet.checks, 1)
     _copy(
@@ -139,6 +139,13 @@ def fill_depot(devices: int) -> None:
     )
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE devices")
+
+
+def _shop(fleet: Fleet, number: int, now: datetime) -> dict[str, Any]:
+    # Of sites that all open in the same instant, PostgreSQL 18 takes one by its id from the index
+    # of the newest, which it goes through for each.
+    opened_at = now - timedelta(seconds=fleet.sites - number)
+    return _site(number, f"shop-{number:05}", now) | {"created_at": opened_at}
 
 
 def _site(number: int, site_id: str, now: datetime) -> dict[str, Any]:
