@@ -27,6 +27,7 @@ from devices.models import Device
 from devices.querysets import DeviceQuerySet
 from homepot.bulk import any_of
 from homepot.compiled import Asked, Question
+from homepot.rows import pk_of
 from jobs.enums import NEEDED_PERMISSION
 from jobs.errors import NoTargetError
 from sites.models import Site
@@ -44,10 +45,12 @@ NAMED_AT_MOST = 10
 class Target:
     """What was asked for. Without anything it is every device that the caller may know of.
 
+    `site_id` is a site that nobody has looked for, which is found together with its devices.
     `chosen` is how many were picked from a list, which are then given beside it.
     """
 
     site: Site | None = None
+    site_id: str = ""
     device: Device | None = None
     segment: str = ""
     device_ids: Sequence[str] | None = None
@@ -63,12 +66,12 @@ class Target:
         asked = self._asked(user)
         if self.device is not None:
             _refuse_inactive(_known(user).filter(pk=self.device.pk))
-            return _active(asked, ALL, self.site is not None).filter(pk=self.device.pk)
+            return _active(asked, ALL, self._place).filter(pk=self.device.pk)
         if self.device_ids is not None:
             named = any_of(list(self.device_ids))
             _refuse_inactive(_known(user).filter(device_id__in=named))
-            return _active(asked, ALL, self.site is not None).filter(device_id__in=named)
-        active = _active(asked, self.segment, self.site is not None)
+            return _active(asked, ALL, self._place).filter(device_id__in=named)
+        active = _active(asked, self.segment, self._place)
         return _filtered(active, self.filter) if self.filter else active
 
     def work(self, user: Any, action: str, devices: DeviceQuerySet | None = None) -> Question:
@@ -77,18 +80,24 @@ class Target:
         The columns are `device_pk`, `place` (its site) and `is_lacking`. Raises as `devices` does.
         """
         if devices is None and not (self.device or self.filter or self.device_ids is not None):
-            kind = (self.segment, self.site is not None)
+            kind = (self.segment, self._place)
             return Question(self._asked(user), _active, kind).refined(_for_work, action)
         chosen = self.devices(user) if devices is None else devices
         return work_of(chosen, action)
 
     def _asked(self, user: Any) -> Asked:
-        return Asked(user, None, {"site": self.site.pk if self.site else None})
+        site = self.site.pk if self.site else self.site_id
+        return Asked(user, timezone.now(), {"site": site})
+
+    @property
+    def _place(self) -> str:
+        """How `_asked` names the site."""
+        return "pk" if self.site else "site_id" if self.site_id else ""
 
     def as_json(self) -> dict[str, Any]:
         """How the devices were chosen, for people who look later."""
         chosen = {
-            "site_id": self.site and self.site.site_id,
+            "site_id": self.site.site_id if self.site else self.site_id,
             "device_id": self.device and self.device.device_id,
             "segment": self.segment,
             "filter": {name: value for name, value in self.filter.items() if name != "site_ids"},
@@ -115,10 +124,13 @@ def _known(user: Any) -> DeviceQuerySet:
     return Device.objects.all() if user is None else Device.objects.visible_to(user)
 
 
-def _active(asked: Asked, segment: str, is_at_site: bool) -> DeviceQuerySet:
+def _active(asked: Asked, segment: str, place: str) -> DeviceQuerySet:
     active = _known(asked.user).filter(lifecycle_state=LifecycleState.ACTIVE)
-    if is_at_site:
+    if place == "pk":
         active = active.filter(site=asked["site"])
+    elif place == "site_id":
+        site = Site.objects.active().visible_to(asked.user).filter(site_id=asked["site"])
+        active = active.filter(site=pk_of(site.order_by()))
     if device_type := SEGMENTS.get(segment):
         active = active.filter(device_type=device_type)
     return active

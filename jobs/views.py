@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import connection
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
@@ -14,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.policy import READ, READ_AND_OPERATE
+from accounts.presumed import PresumedUser
 from devices.models import Device
 from homepot.compiled import Asked
 from homepot.fields import validated
@@ -34,6 +36,7 @@ from jobs.serializers import (
     SiteJobSerializer,
     SiteWorkSerializer,
 )
+from jobs.usual import usual_job
 from sites.models import Site
 from sites.views import find_site
 
@@ -139,6 +142,14 @@ class SiteJobViewSet(JobViewSet):
 
     def site(self) -> Site:
         return find_site(self.asked())
+
+    def made(self, data: Any) -> dict[str, Any]:
+        caller = self.request.user
+        fields = usual_job(data) if connection.vendor == "postgresql" else None
+        if fields is None or not isinstance(caller, PresumedUser):
+            return super().made(data)
+        site_id = self.kwargs["site_id"]
+        return self.shown_new(services.create_usual_job(site_id=site_id, actor=caller, **fields))
 
 
 class ExecutionViewSet(StrictViewSet):

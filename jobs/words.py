@@ -11,16 +11,17 @@ def job_title(job: Job) -> str:
 
 
 def job_sentence(job: Job) -> str:
-    """As in "Restart for site Shop 12, 5 devices"."""
-    return job_sentence_start(job) + ("" if job.device is not None else devices_text(job.total))
+    """As in "Restart for site Shop 12, 5 devices", or "Restart for device Till 3"."""
+    if job.device is not None:
+        return f"{job.get_action_display()} for device {job.device.name}"
+    if job.site is not None:
+        return f"{job_sentence_start(job)}{job.site.name}, {devices_text(job.total)}"
+    return f"{job.get_action_display()} for several sites, {devices_text(job.total)}"
 
 
 def job_sentence_start(job: Job) -> str:
-    """`job_sentence` up to how many devices, which follows unless it is for one that it names."""
-    if job.device is not None:
-        return f"{job.get_action_display()} for device {job.device.name}"
-    place = f"site {job.site.name}" if job.site is not None else "several sites"
-    return f"{job.get_action_display()} for {place}, "
+    """`job_sentence` of a job for a site, up to the name of that."""
+    return f"{job.get_action_display()} for site "
 
 
 def outcome_sentence(job: Job) -> str:
@@ -35,6 +36,10 @@ def devices_text(count: int) -> str:
 # The same of `total`, in PostgreSQL's words.
 DEVICES_TEXT = (
     "CASE total WHEN 1 THEN '1 device' ELSE to_char(total, 'FM999,999,999') || ' devices' END"
+)
+# And what follows `job_sentence_start`, of the job `made`.
+SITE_AND_DEVICES_TEXT = (
+    f"(SELECT name FROM sites WHERE sites.id = made.site_id) || ', ' || {DEVICES_TEXT}"  # noqa: S608
 )
 
 

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.django_db
 
 SITES = "/api/v1/sites/sites"
 PING = b'{"action": "ping"}'
+WHOLE = b'{"action": "ping", "segment": "all"}'
 # {number} is another one each time.
 CREATIONS: dict[str, dict[str, Any]] = {
     "sites/sites": {"name": "Käse {number}", "latitude": 52.5},
@@ -148,13 +149,36 @@ def jobs_path(server, device, key) -> str:
     return path
 
 
-def test_job_takes_two_statements(server, jobs_path, key, count_statements):
-    # 1. the site, if the caller is who was presumed, 2. all that is written; SQLite counts the
-    # devices, takes job, executions and audit row one by one, and reads the answer
-    with count_statements(2 if connection.vendor == "postgresql" else 6):
+def test_usual_job_takes_one_statement(server, jobs_path, key, count_statements):
+    # All that is written, at a site that is found with it, if the caller is who was presumed;
+    # SQLite finds the site first, counts the devices, takes job, executions and audit row one by
+    # one, and reads the answer
+    with count_statements(1 if connection.vendor == "postgresql" else 6):
         assert post(server, jobs_path, PING, **key).status == "201 Created"
     assert not server.went_long
     assert {job.created_by for job in Job.objects.all()} == {User.objects.get()}
+
+
+def test_other_job_takes_two_statements(server, jobs_path, key, count_statements):
+    with count_statements(2 if connection.vendor == "postgresql" else 6):
+        assert post(server, jobs_path, WHOLE, **key).status == "201 Created"
+    assert not server.went_long
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        (lambda site: Device.objects.update(lifecycle_state="suspended"), "409"),
+        (lambda site: Site.objects.filter(pk=site.pk).update(is_active=False), "404"),
+        (lambda site: Site.objects.filter(pk=site.pk).update(site_id="other"), "404"),
+    ],
+)
+def test_job_that_its_site_refuses_is_refused_alike(server, jobs_path, device, key, change, status):
+    change(device.site)
+    answers = [post(each, jobs_path, PING, **key) for each in (server, Server())]
+    assert answers[0] == answers[1]
+    assert answers[0].status[:3] == status
+    assert Job.objects.count() == 1
 
 
 @pytest.mark.parametrize(
@@ -181,6 +205,19 @@ def test_nothing_is_created_for_whoever_is_not_who_was_presumed(
     assert (Job.objects.count(), Site.objects.count()) == before
 
 
+def test_whose_sites_are_selected_orders_jobs_there_only(server, device):
+    user = make_user(role=Role.OPERATOR, site_access=SiteAccess.SELECTED)
+    user.site_memberships.create(site=device.site)
+    headers, other = by_key(user), make_device()
+    for _ in range(2):
+        path = f"/api/v1/jobs/sites/{device.site.site_id}/jobs"
+        assert post(server, path, PING, **headers).status == "201 Created"
+    assert len(server.went_long) == 1
+    path = f"/api/v1/jobs/sites/{other.site.site_id}/jobs"
+    assert post(server, path, PING, **headers).status[:3] == "404"
+    assert Job.objects.count() == 2
+
+
 def test_creation_is_told_of_under_the_name_that_counts(server, jobs_path, key):
     User.objects.update(username="new.name")
     answer = post(server, jobs_path, PING, **key)
@@ -197,7 +234,7 @@ def test_site_is_told_of_under_the_name_that_counts(knowing, key):
 
 def test_nothing_is_created_without_a_question_who_calls(server, jobs_path, key, monkeypatch):
     monkeypatch.setattr("jobs.views.SiteJobViewSet.site", lambda view: Site.objects.get())
-    assert post(server, jobs_path, PING, **key).status[:3] == "500"
+    assert post(server, jobs_path, WHOLE, **key).status[:3] == "500"
     assert Job.objects.count() == 1
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobs.services.cancellation import cancel_job, end_device_work
-from jobs.services.creation import create_job, retry_job
+from jobs.services.creation import create_job, create_usual_job, retry_job
 from jobs.services.deadlines import end_due_executions
 from jobs.services.device_tasks import begin_device_task, report_device_task
 from jobs.services.offers import Command, Work, offer_work
@@ -18,6 +18,7 @@ __all__ = [
     "begin_device_task",
     "cancel_job",
     "create_job",
+    "create_usual_job",
     "end_device_work",
     "end_due_executions",
     "offer_work",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -12,13 +12,14 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.presumed import NotConfirmed, PresumedUser
 from audit import services as audit
 from audit.enums import AuditEvent
 from devices.querysets import DeviceQuerySet
 from homepot.combined import Combined
 from homepot.compiled import Question
 from homepot.identifiers import make_identifier
-from homepot.objects import new_object
+from homepot.objects import known_object, new_object
 from homepot.transactions import again_after_clash, in_one_statement, retried
 from jobs.configuration import refuse_empty_configuration
 from jobs.enums import (
@@ -34,7 +35,8 @@ from jobs.services.freezing import freeze
 from jobs.services.outcomes import move_job
 from jobs.services.release import begin_release
 from jobs.targets import Target, work_of
-from jobs.words import DEVICES_TEXT, job_sentence, job_sentence_start
+from jobs.words import SITE_AND_DEVICES_TEXT, job_sentence, job_sentence_start
+from sites.models import Site
 
 # What a retry does as the job before it did.
 RETRIED_FIELDS = (
@@ -67,28 +69,51 @@ def create_job(
     configuration.
     """
     refuse_empty_configuration(fields["action"], fields)
-    new = partial(
-        new_object,
+    new = partial(_new_job, target, actor, scheduled_at=scheduled_at, **fields)
+    chosen = target.work(actor, fields["action"], devices)
+    job = new()
+    if not _is_one_statement(job):
+        return _create_in_steps(new, chosen, _told(actor, fields))
+    _create_at_once(job, chosen, _told(actor, fields))
+    return job
+
+
+def create_usual_job(*, site_id: str, actor: PresumedUser, **fields: Any) -> Job:
+    """What `create_job` makes for the whole site `site_id`, of fields that `usual_job` knows.
+
+    One statement of PostgreSQL's finds the site, asks about `actor` and writes. Raises
+    NotConfirmed, with nothing written, when no device came: `create_job` says why.
+    """
+    target = Target(site_id=site_id)
+    job = _new_job(target, actor, **fields)
+    try:
+        _create_at_once(job, target.work(actor, fields["action"]), _told(actor, fields))
+    except NoTargetError:
+        raise NotConfirmed from None
+    actor.is_confirmed = True
+    job.created_by = actor.as_user()
+    job.site = known_object(Site, id=job.site_id, site_id=site_id)
+    return job
+
+
+def _new_job(target: Target, actor: Any, **fields: Any) -> Job:
+    return new_object(
         Job,
         site=target.site or (target.device.site if target.device else None),
         device=target.device,
         segment=target.segment,
         target=target.as_json(),
         created_by=actor,
-        scheduled_at=scheduled_at,
         **fields,
     )
-    chosen = target.work(actor, fields["action"], devices)
-    told = {
+
+
+def _told(actor: User | PresumedUser | None, fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {
         "event": AuditEvent.JOB_CREATED,
         "actor": actor,
         "changes": {name: (None, value) for name, value in fields.items()},
     }
-    job = new()
-    if not _is_one_statement(job):
-        return _create_in_steps(new, chosen, told)
-    _create_at_once(job, chosen, told)
-    return job
 
 
 def _is_one_statement(job: Job) -> bool:
@@ -109,10 +134,11 @@ def _create_at_once(job: Job, chosen: Question, told: dict[str, Any]) -> None:
         audit.record_in(
             combined,
             target=job,
-            description=job_sentence_start(job),
+            description=job_sentence(job) if job.device else job_sentence_start(job),
             metadata={"target": job.target},
             expressions={
-                "description": "%s" if job.device else f"%s || {DEVICES_TEXT}",
+                "site_id": "made.site_id",
+                "description": "%s" if job.device else f"%s || {SITE_AND_DEVICES_TEXT}",
                 "event_metadata": "%s::jsonb || jsonb_build_object('total_devices', total)",
             },
             **told,
