@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -33,6 +34,7 @@ USUAL_LIMITS = (1, 2, 5, 10, 20, 50, 100, 200, 500, MAX_LIMIT)
 PARAMETERS = ("limit", "cursor", "ordering", "count")
 MAX_INTEGER = 2**63 - 1
 ID_COLUMN = models.BigAutoField()
+TIME_FIELD = UTCDateTimeField()
 
 
 @dataclass(frozen=True)
@@ -240,15 +242,26 @@ class KeysetPagination(BasePagination):
 
 
 def _link(request: Request, cursor: Cursor) -> str:
-    query = urlencode(request.query_params.dict() | {"cursor": cursor.encode()})
-    return request.build_absolute_uri(f"{request.path}?{query}")
+    query = request.query_params.dict() | {"cursor": cursor.encode()}
+    parts = [_encoded(name, value) for name, value in query.items()]
+    return request.build_absolute_uri(f"{request.path}?{'&'.join(parts)}")
+
+
+def _encoded(name: str, value: str) -> str:
+    # A cursor is another one each time, and consists of letters that stay what they are.
+    return f"cursor={value}" if name == "cursor" else _encoded_once(name, value)
+
+
+@lru_cache(maxsize=200)
+def _encoded_once(name: str, value: str) -> str:
+    return urlencode({name: value})
 
 
 def _checked(value: Any, column: models.Field) -> Any:
     """`value`, which anybody may have written, if `column` can be compared with it."""
     match column, value:
         case models.DateTimeField(), str():
-            return UTCDateTimeField().run_validation(value)
+            return TIME_FIELD.run_validation(value)
         case models.CharField(), str() if "\0" not in value:
             return value
         case models.IntegerField(), int() if -MAX_INTEGER <= value <= MAX_INTEGER:

@@ -13,6 +13,7 @@ import logging
 import re
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -53,7 +54,6 @@ REFUSALS = (
     PermissionDenied,
     SuspiciousOperation,
 )
-NO_QUERY = QueryDict()
 NO_TAG = entity_tag(b"")
 
 
@@ -70,10 +70,9 @@ class Read:
     method = "GET"
 
     def __init__(self, environ: Mapping[str, Any], user: PresumedUser, origin: str) -> None:
-        query = environ.get("QUERY_STRING", "")
         self.META = environ
         self.path = environ["PATH_INFO"]
-        self.query_params = QueryDict(query) if query else NO_QUERY
+        self.query_params = _parsed(environ.get("QUERY_STRING", ""))
         self.user = user
         self._origin = origin
 
@@ -151,6 +150,10 @@ class ShortReads:
         if not request.user.is_confirmed:
             raise RuntimeError("No statement asked whether the caller is still who was presumed.")
         return to_json(content)
+
+
+# Nobody can change one; the same few come all the time.
+_parsed = lru_cache(maxsize=200)(QueryDict)
 
 
 def _is_plain(environ: Mapping[str, Any]) -> bool:

@@ -177,11 +177,13 @@ class StrictViewSet(GenericViewSet):
         return getattr(self, action).read(self, request, **address)
 
     def _check_parameters(self, request: Request) -> None:
+        if not request.query_params:
+            return
         known = self.known_parameters()
-        hint = f"Known: {', '.join(sorted(known))}." if known else "None is known here."
         errors = {}
         for name, values in sorted(request.query_params.lists()):
             if name not in known:
+                hint = f"Known: {', '.join(sorted(known))}." if known else "None is known here."
                 errors[name] = [f"This query parameter is not known. {hint}"]
             elif len(values) > 1:
                 errors[name] = ["Give this query parameter once."]

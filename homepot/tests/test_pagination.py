@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from urllib.parse import urlencode
 
 import pytest
 from django.db import models
@@ -57,6 +58,20 @@ def test_first_page_has_no_previous_and_last_no_next(viewer, equal_sites):
     assert third["next"] is None
     assert again["sites"] == first["sites"]
     assert again["previous"] is None
+
+
+def test_links_repeat_what_was_asked_in_its_order(viewer):
+    for number in range(2):
+        Site.objects.create(site_id=f"site-{number}", name="a & b=ü")
+    asked = {"search": "a & b=ü", "limit": 1}
+    link = viewer.get(SITES, asked).json()["next"]
+    cursor = link.rpartition("cursor=")[2]
+    assert link == f"http://testserver{SITES}?{urlencode(asked)}&cursor={cursor}"
+
+    back = viewer.get(SITES, {"cursor": cursor, **asked}).json()["previous"]
+    assert back.startswith(f"http://testserver{SITES}?cursor=")
+    assert back.endswith(f"&{urlencode(asked)}")
+    assert viewer.get(back).json()["next"].endswith(f"&{urlencode(asked)}")
 
 
 def test_rows_that_go_meanwhile_hide_no_others(viewer, equal_sites):
