@@ -1,8 +1,8 @@
 """A device says "I am here, and this is how I am": the hot path, once for each engine.
 
-PostgreSQL does all of it in one call of a function, `check_in_1.sql`; SQLite does the same in
-one IMMEDIATE transaction, `sqlite.py`. `devices/tests/test_check_in.py` runs one table of cases
-over both.
+PostgreSQL does all of it in one call of a function, `check_in_1.sql`; `postgresql.py` makes one
+statement of the calls that come at the same moment. SQLite does the same in one IMMEDIATE
+transaction, `sqlite.py`. `devices/tests/test_check_in.py` runs one table of cases over all of it.
 
 The server's clock rules. A report is late when the device has already sent a newer one: it is
 kept and shows that the device lives, but changes no status. A report that was sent before is
@@ -14,22 +14,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import orjson
-from django.conf import settings
-from django.db import connection, transaction
+from django.db import connections, transaction
 
-from devices.check_in import sqlite
+from devices.check_in import postgresql, sqlite
 from devices.check_in.caller import Caller
 from devices.pace import pace
 from devices.reports import Report
-from devices.status import PATIENCE
-from homepot.statements import fetch_rows
 
 NO_REPORT = Report()
-# The types of the parameters are the function's.
-CALL = (
-    "SELECT * FROM check_in_1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,31 +45,29 @@ def check_in(
     `told` is after how long the device was told to come back. None: unknown id or wrong key.
     """
     silent_at = now + pace.patience(told)
-    if connection.vendor != "postgresql":
+    database = connections["default"]  # each look at `connection` finds it anew
+    if database.vendor != "postgresql":
         with transaction.atomic():
-            row = sqlite.check_in(caller, report, now, silent_at)
-        return CheckedIn(*row) if row else None
-    said, interval_seconds = report or NO_REPORT, pace.interval_seconds
-    [row] = fetch_rows(
-        CALL,
-        (
-            caller.device_id,
-            caller.key_digest,
-            now,
-            silent_at,
-            interval_seconds,
-            PATIENCE * interval_seconds,
-            settings.BAD_CHECKS_FOR_ERROR,
-            report is not None,
-            said.is_healthy,
-            said.response_time_ms,
-            said.status_code,
-            said.endpoint or "",
-            None if said.response_data is None else orjson.dumps(said.response_data).decode(),
-            said.error_message or "",
-            said.firmware_version or "",
-            said.config_version or "",
-            said.reported_at,
-        ),
+            found = sqlite.check_in(caller, report, now, silent_at)
+        return CheckedIn(*found) if found else None
+    said = report or NO_REPORT
+    row = postgresql.check_in(
+        {
+            "device_id": caller.device_id,
+            "key_digest": caller.key_digest,
+            "now": now,
+            "silent_at": silent_at,
+            "is_check": report is not None,
+            "is_healthy": said.is_healthy,
+            "response_time_ms": said.response_time_ms,
+            "status_code": said.status_code,
+            "endpoint": said.endpoint or "",
+            "response_data": said.response_data,
+            "error_message": said.error_message or "",
+            "firmware_version": said.firmware_version or "",
+            "config_version": said.config_version or "",
+            "reported_at": said.reported_at,
+        },
+        in_transaction=database.in_atomic_block,
     )
     return None if row[0] is None else CheckedIn(*row)
