@@ -5,7 +5,7 @@ PostgreSQL's check-in (`check_in/check_in_1.sql`) does the same in SQL.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.conf import settings
@@ -20,10 +20,14 @@ from devices.status import UNHEALTHY_REASON, derive_due, derive_status
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When a report came, and from when on its device counts as silent if no other comes."""
+    """When a report came, and from when on its device counts as silent if no other comes.
+
+    It fails after so many bad checks.
+    """
 
     now: datetime
     silent_at: datetime
+    bad_checks_for_error: int = field(default_factory=lambda: settings.BAD_CHECKS_FOR_ERROR)
 
 
 def advance(
@@ -50,7 +54,7 @@ def advance(
         device.status_due_at is not None and device.status_due_at <= now and not service_was_away
     )
     is_no_news = is_late or is_repeat
-    due = _settle(device, now) if is_due and not is_no_news else None
+    due = _settle(device, moment) if is_due and not is_no_news else None
     device.last_seen = max(device.last_seen or now, now)
     if report and (clipped := report.reported_at_by(now)):
         device.last_reported_at = max(device.last_reported_at or clipped, clipped)
@@ -59,7 +63,7 @@ def advance(
         _set_due(device, moment.silent_at if is_heard else device.status_due_at, now)
         return None, None
 
-    old_status = DeviceStatus(device.status)
+    old_status = device.status
     _apply(device, report, moment, old_status)
     if device.status == old_status:
         return due, None
@@ -74,15 +78,15 @@ def advance(
     return due, change
 
 
-def _settle(device: Device | DeviceState, now: datetime) -> StatusChange | None:
+def _settle(device: Device | DeviceState, moment: Moment) -> StatusChange | None:
     """Turn `device`, in memory, into what it has been since its time came: see `due.py`."""
     old_status, at = device.status, device.status_due_at
     device.status, device.status_reason = derive_due(
         status=old_status,
         last_seen=device.last_seen,
-        heard_after=now - pace.patience(pace.interval),
+        heard_after=moment.now - pace.patience(pace.interval),
         bad_checks=device.bad_checks,
-        bad_checks_for_error=settings.BAD_CHECKS_FOR_ERROR,
+        bad_checks_for_error=moment.bad_checks_for_error,
     )
     if at is None or device.status == old_status:
         return None
@@ -100,7 +104,7 @@ def _apply(
     device: Device | DeviceState,
     report: Report | None,
     moment: Moment,
-    old_status: DeviceStatus,
+    old_status: str,
 ) -> None:
     """Move what a report that counts moves."""
     if report is not None:
@@ -112,7 +116,7 @@ def _apply(
         last_seen=device.last_seen,
         silent_at=moment.silent_at,
         bad_checks=device.bad_checks,
-        bad_checks_for_error=settings.BAD_CHECKS_FOR_ERROR,
+        bad_checks_for_error=moment.bad_checks_for_error,
         error_message=(report.error_message if report else "") or UNHEALTHY_REASON,
         maintenance_until=device.maintenance_until,
         now=moment.now,

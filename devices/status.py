@@ -6,9 +6,8 @@ PostgreSQL (`check_in/check_in_1.sql`) has it a third time. One table of tests h
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Case, CharField, Exists, F, Func, Q, QuerySet, Value, When
 from django.db.models.expressions import Combinable
@@ -27,8 +26,7 @@ TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 TO_CHAR_FORMAT = "YYYY-MM-DD HH24:MI:SS"  # the same, as PostgreSQL says it
 
 
-@dataclass(frozen=True)
-class DerivedStatus:
+class DerivedStatus(NamedTuple):
     """`due_at` is when time alone will change `status`; None: never."""
 
     status: DeviceStatus

@@ -51,13 +51,16 @@ def insert_new_rows(
     The columns of `key` tell one row from another by a unique constraint, unless one is null;
     of `rows` that are the same the first is stored.
     """
+    places = [columns.index(name) for name in key]
+    if all(any(row[place] is None for place in places) for row in rows):
+        # None of them can be there: looking for them takes a sixth of the time.
+        return [*insert_rows(model, columns, rows)]
     fields, key_fields = _fields(model, tuple(columns)), _fields(model, tuple(key))
     sql = _insert(connection.vendor, model, fields, key_fields)
     made = sorted(fetch_rows(sql, [_as_json(fields, rows)]))
     if len(made) == len(rows):
         return [pk for pk, *_ in made]
     # They were given their ids in the order of `rows`: whatever is not next was left out.
-    places = [columns.index(name) for name in key]
     ids: list[int | None] = []
     left = iter(made)
     following = next(left, None)
