@@ -38,22 +38,32 @@ REPORT = {
     "reported_at": "timestamptz",
 }
 TYPES = ", ".join(f"{name} {its_type}" for name, its_type in {**CALLER, **REPORT}.items())
-FROM_CALLER, FROM_REPORT = (
-    ", ".join(f"call.{name}" for name in names) for names in (CALLER, REPORT)
-)
-# A group waits for nobody who holds a device's lock, so it can also be part of no deadlock.
+# A group waits for nobody who holds a device's lock, so it can also be part of no deadlock. And
+# who has no key of a device locks nothing: the function alone decides whether the key is valid.
 UNLOCKED = """
 CROSS JOIN LATERAL (
-    SELECT FROM devices WHERE device_id = call.device_id FOR NO KEY UPDATE SKIP LOCKED
+    SELECT v.device_id FROM device_credentials c JOIN devices v ON v.id = c.device_id
+    WHERE c.key_digest = call.key_digest AND v.device_id = call.device_id
+    FOR NO KEY UPDATE OF v SKIP LOCKED
 ) AS unlocked
 """
-# Names of this module are all that is formatted into it.
-CALL = f"""
-SELECT call.ordinality, done.*
-FROM ROWS FROM (json_to_recordset(%s) AS ({TYPES})) WITH ORDINALITY AS call {{unlocked}}
-CROSS JOIN LATERAL check_in_1({FROM_CALLER}, %s, %s, %s, {FROM_REPORT}) AS done
-"""  # noqa: S608
-CALL_AT_ONCE, CALL_ALONE = CALL.format(unlocked=UNLOCKED), CALL.format(unlocked="")
+
+
+def _statement(device_id: str, unlocked: str = "") -> str:
+    """That calls the function for the devices of the column `device_id`.
+
+    What is called for is known from there: no plan can call the function before it has the lock.
+    """
+    _, *of_caller = (f"call.{name}" for name in CALLER)
+    parameters = [device_id, *of_caller, *["%s"] * 3, *(f"call.{name}" for name in REPORT)]
+    return f"""
+    SELECT call.ordinality, done.*
+    FROM ROWS FROM (json_to_recordset(%s) AS ({TYPES})) WITH ORDINALITY AS call {unlocked}
+    CROSS JOIN LATERAL check_in_1({", ".join(parameters)}) AS done
+    """  # noqa: S608
+
+
+CALL_AT_ONCE, CALL_ALONE = _statement("unlocked.device_id", UNLOCKED), _statement("call.device_id")
 
 
 def check_in(call: Call, *, in_transaction: bool) -> Row:
@@ -62,7 +72,7 @@ def check_in(call: Call, *, in_transaction: bool) -> Row:
 
 
 def _call_at_once(calls: Sequence[Call]) -> list[Row | None]:
-    """Of each call what became of it; None: its device is locked, or there is none."""
+    """Of each call what became of it; None: its device is locked, or the key is not its key."""
     try:
         rows = _call(CALL_AT_ONCE, calls)
     except OperationalError:  # who knows what was committed

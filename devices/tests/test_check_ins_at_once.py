@@ -109,6 +109,17 @@ def test_each_hears_of_its_own_alone():
     assert checks == {retired.pk: 0, twice.pk: 2, good.pk: 1}
 
 
+def test_a_wrong_key_locks_no_device():
+    device = make_device()
+    wrong_key = Caller(device.device_id, digest_of("hpd_wrong"))
+    [outcome] = check_in_together(wrong_key)
+    assert outcome.result(WAIT_SECONDS) is None
+    # The transaction that locked it last: who has no key shall not even cost a write.
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT xmax::text FROM devices WHERE id = %s", [device.pk])
+        assert cursor.fetchone() == ("0",)
+
+
 def test_a_locked_device_keeps_nobody_else_waiting():
     locked = make_device()
     callers = [caller_of(locked), caller_of(make_device())]
