@@ -68,10 +68,11 @@ CALL_AT_ONCE, CALL_ALONE = _statement("unlocked.device_id", UNLOCKED), _statemen
 
 def check_in(call: Call, *, in_transaction: bool) -> Row:
     """What became of `call`: committed, or `in_transaction` part of what the caller has begun."""
-    return _call_alone(call) if in_transaction else _group.do(call)
+    encoded = orjson.dumps(call)  # here, where it fails nobody else
+    return _call_alone(encoded) if in_transaction else _group.do(encoded)
 
 
-def _call_at_once(calls: Sequence[Call]) -> list[Row | None]:
+def _call_at_once(calls: Sequence[bytes]) -> list[Row | None]:
     """Of each call what became of it; None: its device is locked, or the key is not its key."""
     try:
         rows = _call(CALL_AT_ONCE, calls)
@@ -86,17 +87,17 @@ def _call_at_once(calls: Sequence[Call]) -> list[Row | None]:
     return done
 
 
-def _call_alone(call: Call) -> Row:
+def _call_alone(call: bytes) -> Row:
     [(_, *row)] = _call(CALL_ALONE, [call])
     return row
 
 
-def _call(sql: str, calls: Sequence[Call]) -> list[tuple[Any, ...]]:
+def _call(sql: str, calls: Sequence[bytes]) -> list[tuple[Any, ...]]:
     interval = pace.interval_seconds
     return fetch_rows(
         sql,
         [
-            orjson.dumps(calls).decode(),
+            (b"[" + b",".join(calls) + b"]").decode(),
             interval,
             PATIENCE * interval,
             settings.BAD_CHECKS_FOR_ERROR,
