@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -33,18 +34,29 @@ def caller_of(device):
     return Caller(device.device_id, digest_of(make_credential(device)))
 
 
-def check_in_together(*callers, reports=None, meanwhile=lambda outcomes: None):
+@pytest.fixture
+def check_in_together():
+    """Check in by threads of which none is left when the test is over.
+
+    No wait of theirs is limited: a busy machine may stand still for as long as one may be.
+    """
+    with ThreadPoolExecutor(8) as threads:
+        yield lambda *callers, **options: _check_in_together(threads, callers, **options)
+
+
+def _check_in_together(threads, callers, reports=None, meanwhile=lambda outcomes: None):
     """What becomes of each check-in; they gather while a first one waits to store its check."""
 
     def call(caller, report):
         try:
+            with connection.cursor() as cursor:
+                cursor.execute("SET lock_timeout = 0")
             return check_in(caller, report, told=TOLD, now=NOW)
         finally:
             connection.close()
 
     first = caller_of(make_device())
-    threads = ThreadPoolExecutor(1 + len(callers))
-    with transaction.atomic():
+    with unlimited_transaction():
         with connection.cursor() as cursor:
             cursor.execute("LOCK TABLE health_checks IN SHARE ROW EXCLUSIVE MODE")
         threads.submit(call, first, Report())
@@ -54,8 +66,16 @@ def check_in_together(*callers, reports=None, meanwhile=lambda outcomes: None):
             outcomes.append(threads.submit(call, caller, report))
             wait_until(lambda: len(postgresql._group._gathered) == len(outcomes))
         meanwhile(outcomes)
-    threads.shutdown(wait=False)
     return outcomes
+
+
+@contextmanager
+def unlimited_transaction():
+    """One that the server does not end while we wait for others."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        yield
 
 
 def transactions_of_checks():
@@ -68,7 +88,7 @@ def transactions_of_checks():
     return stored
 
 
-def test_those_that_come_meanwhile_are_one_transaction():
+def test_those_that_come_meanwhile_are_one_transaction(check_in_together):
     devices = [make_device() for _ in range(4)]
     outcomes = check_in_together(*map(caller_of, devices))
     assert [outcome.result(WAIT_SECONDS).device_pk for outcome in outcomes] == [
@@ -82,7 +102,7 @@ def test_those_that_come_meanwhile_are_one_transaction():
     assert Device.objects.filter(last_seen=NOW, status="online").count() == 5
 
 
-def test_each_hears_of_its_own_alone():
+def test_each_hears_of_its_own_alone(check_in_together):
     good, retired = make_device(), make_device(lifecycle_state="retired")
     wrong_key = Caller(make_device().device_id, digest_of("hpd_wrong"))
     twice = make_device()
@@ -109,7 +129,7 @@ def test_each_hears_of_its_own_alone():
     assert checks == {retired.pk: 0, twice.pk: 2, good.pk: 1}
 
 
-def test_a_wrong_key_locks_no_device():
+def test_a_wrong_key_locks_no_device(check_in_together):
     device = make_device()
     wrong_key = Caller(device.device_id, digest_of("hpd_wrong"))
     [outcome] = check_in_together(wrong_key)
@@ -120,13 +140,13 @@ def test_a_wrong_key_locks_no_device():
         assert cursor.fetchone() == ("0",)
 
 
-def test_a_locked_device_keeps_nobody_else_waiting():
+def test_a_locked_device_keeps_nobody_else_waiting(check_in_together):
     locked = make_device()
     callers = [caller_of(locked), caller_of(make_device())]
     is_free = threading.Event()
 
     def hold():
-        with transaction.atomic():
+        with unlimited_transaction():
             Device.objects.select_for_update().get(pk=locked.pk)
             is_locked.set()
             assert is_free.wait(WAIT_SECONDS)
@@ -146,7 +166,7 @@ def test_a_locked_device_keeps_nobody_else_waiting():
     assert waiting.result(WAIT_SECONDS).status == "online"
 
 
-def test_what_one_of_them_breaks_is_its_own_failure():
+def test_what_one_of_them_breaks_is_its_own_failure(check_in_together):
     good, bad = make_device(), make_device()
     outcomes = check_in_together(
         caller_of(good), caller_of(bad), reports=[Report(), Report(status_code=7)]
@@ -157,15 +177,16 @@ def test_what_one_of_them_breaks_is_its_own_failure():
     assert (good.health_checks.count(), bad.health_checks.count()) == (1, 0)
 
 
-def test_nobody_is_told_of_what_a_lost_connection_took_along():
+def test_nobody_is_told_of_what_a_lost_connection_took_along(check_in_together):
     devices = [make_device() for _ in range(3)]
 
     def end_connections(outcomes):
         def end_those_that_wait():
             with connection.cursor() as cursor:
                 cursor.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted "
-                    "AND relation = 'health_checks'::regclass"
+                    "SELECT pg_terminate_backend(pid) FROM pg_locks l JOIN pg_database d "
+                    "ON d.oid = l.database AND d.datname = current_database() "
+                    "WHERE NOT granted AND relation = 'health_checks'::regclass"
                 )
             return all(outcome.done() for outcome in outcomes)
 
