@@ -46,7 +46,8 @@ class GroupCommit(Generic[Task, Done]):
             self._lead(place)
         elif place.error is not None:
             # Each thread raises one of its own: to raise is to write into it.
-            raise copy.copy(place.error) from place.error
+            own = copy.copy(place.error).with_traceback(place.error.__traceback__)
+            raise own from place.error.__cause__
         return self._do_alone(task) if place.done is None else place.done
 
     def _lead(self, own: _Place) -> None:

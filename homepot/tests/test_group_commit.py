@@ -17,7 +17,7 @@ class Doubling:
     def __init__(self):
         self.groups = []
         self.may_go = threading.Event()
-        self.error = None
+        self.error, self.cause = None, KeyError("cause")
         self.together = GroupCommit(self.double_all, self.double)
 
     def double_all(self, numbers):
@@ -25,7 +25,7 @@ class Doubling:
         if len(self.groups) == 1:
             assert self.may_go.wait(WAIT_SECONDS)
         elif self.error:
-            raise self.error
+            raise self.error from self.cause
         return [None if number % 2 else 2 * number for number in numbers]
 
     def double(self, number):
@@ -77,6 +77,7 @@ def test_failure_is_everybodys_and_each_has_its_own(doubling):
     assert first.result() == 0
     assert [(type(error), error.args) for error in errors] == [(ValueError, ("away", 7))] * 3
     assert len(set(map(id, errors))) == 3
+    assert [error.__cause__ for error in errors] == [doubling.cause] * 3
     doubling.error = None
     assert doubling.together.do(8) == 16
 
