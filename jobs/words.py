@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jobs.enums import JobAction
 from jobs.models import Job
 
 
@@ -21,7 +22,7 @@ def job_sentence(job: Job) -> str:
 
 def job_sentence_start(job: Job) -> str:
     """`job_sentence` of a job for a site, up to the name of that."""
-    return f"{job.get_action_display()} for site "
+    return f"{JobAction(job.action).label} for site "
 
 
 def outcome_sentence(job: Job) -> str:

@@ -15,6 +15,7 @@ from audit.enums import AuditEvent
 from homepot.changes import refuse_duplicates, update_row
 from homepot.compiled import Asked, Question
 from homepot.identifiers import make_identifier
+from homepot.objects import new_object
 from homepot.transactions import in_one_statement
 from sites.errors import SiteHasDevicesError, SiteRetiredError
 from sites.models import Site
@@ -30,7 +31,7 @@ def create_site(
     Raises IdentifierTakenError when `site_id` is taken, also by a retired site, and NotConfirmed
     when `actor` is not who was presumed.
     """
-    site = Site(site_id=site_id or make_identifier("site"), **fields)
+    site = new_object(Site, site_id=site_id or make_identifier("site"), **fields)
     with refuse_duplicates(site_id=f"The site id {site.site_id} is taken; choose another."):
         audit.insert_and_record(
             site,

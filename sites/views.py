@@ -14,6 +14,7 @@ from sites.filters import SiteFilter
 from sites.models import Site
 from sites.querysets import SiteQuerySet
 from sites.serializers import SiteSerializer
+from sites.usual import usual_site
 
 
 def find_site(asked: Asked) -> Site:
@@ -43,6 +44,9 @@ class SiteViewSet(ResourceViewSet):
     @classmethod
     def rows(cls, asked: Asked) -> SiteQuerySet:
         return Site.objects.active().visible_to(asked.user)
+
+    def made(self, data: Any) -> dict[str, Any]:
+        return self.shown_new(self.perform_create(usual_site(data) or self.checked(data)))
 
     def perform_create(self, fields: dict[str, Any]) -> Site:
         # Who may be presumed only: what writes the site asks about them.

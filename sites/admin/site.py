@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cache
 from typing import Any
-from zoneinfo import available_timezones
 
 from django import forms
 from django.contrib import admin
@@ -30,14 +29,14 @@ from homepot.admin import (
 from homepot.spreadsheets.admin import SheetAdmin
 from sites import services
 from sites.admin import commands
-from sites.models import Site
+from sites.models import Site, known_timezones
 from sites.sheet import SITES
 
 
 @cache
 def timezone_choices() -> list[tuple[str, str]]:
     """All IANA zones. Finding them on disk takes a while."""
-    return [(name, name) for name in sorted(available_timezones())]
+    return [(name, name) for name in sorted(known_timezones())]
 
 
 class SiteForm(forms.ModelForm):
