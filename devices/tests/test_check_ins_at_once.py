@@ -16,6 +16,7 @@ from devices.check_in.caller import Caller
 from devices.models import Device, HealthCheck
 from devices.reports import Report
 from devices.tests.factories import make_credential, make_device
+from homepot.testing.plans import explained
 from homepot.testing.processes import WAIT_SECONDS, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -164,6 +165,17 @@ def test_a_locked_device_keeps_nobody_else_waiting(check_in_together):
         is_free.set()
         holder.join()
     assert waiting.result(WAIT_SECONDS).status == "online"
+
+
+def test_devices_are_found_by_index_and_locked_before_the_call():
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_seqscan = off")  # which planners prefer for few rows
+        with explained() as plans:
+            postgresql._call_at_once([])
+    [(_, plan)] = plans.plans
+    assert -1 < plan.find("LockRows") < plan.find("Function Scan on check_in_1"), plan
+    assert "Seq Scan" not in plan
 
 
 def test_what_one_of_them_breaks_is_its_own_failure(check_in_together):
