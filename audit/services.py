@@ -305,7 +305,7 @@ def _name_target(row: AuditLog, target: models.Model) -> None:
     if own_reference := _REFERENCES.get(target._meta.label):
         setattr(row, own_reference, target.pk)
     # What stands at a site, or is done to a device, is found in their histories too.
-    for attribute in _shared_references(type(target)):
+    for attribute in _shared_references(target._meta.model):  # not its type: it may be lazy
         setattr(row, attribute, getattr(target, attribute))
 
 
