@@ -1,7 +1,7 @@
 """Objects of models in a fraction of the time that Django takes, for what is made all the time.
 
 They are what `Model(...)` and `get()` give, but no signals are sent. Columns and references are
-named as for `Model(...)`.
+named as for `Model(...)`, but for `pk`; what is none of them raises TypeError.
 """
 
 from __future__ import annotations
@@ -41,8 +41,16 @@ def _object(model: type[T], columns: dict[str, Any]) -> T:
         if name in columns:
             referred = state.fields_cache[name] = columns.pop(name)
             columns[attribute] = None if referred is None else referred.pk
+    if not columns.keys() <= _attributes(model):
+        unknown = ", ".join(sorted(columns.keys() - _attributes(model)))
+        raise TypeError(f"{model.__name__} has no column {unknown}")
     row.__dict__.update(columns)
     return row
+
+
+@cache
+def _attributes(model: type[models.Model]) -> frozenset[str]:
+    return frozenset(field.attname for field in model._meta.concrete_fields)
 
 
 @cache

@@ -39,6 +39,13 @@ def test_new_objects_share_nothing():
     assert second.payload == {}
 
 
+@pytest.mark.parametrize("make", [new_object, known_object])
+@pytest.mark.parametrize("name", ["nmae", "pk"])
+def test_what_is_no_column_is_not_lost(make, name):
+    with pytest.raises(TypeError, match=f"Site has no column {name}"):
+        make(Site, site_id="a", **{name: 7})
+
+
 def test_known_object_is_read_once_more_is_asked(db, django_assert_num_queries):
     site = make_site(name="Shop 1")
     known = known_object(Site, id=site.pk, site_id="shop-1")
