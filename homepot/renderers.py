@@ -42,7 +42,9 @@ def plain(value: Any) -> Any:
     """What orjson does not know: JSON as stored, translated texts, error details, decimals."""
     if isinstance(value, Raw):
         return orjson.Fragment(bytes(value))
-    if isinstance(value, (str, Promise)):
+    if isinstance(value, str):
+        return str.__str__(value)  # `str` of a safe text is that safe text again
+    if isinstance(value, Promise):
         return str(value)
     if isinstance(value, Decimal):
         return float(value)

@@ -97,7 +97,8 @@ class RowShape:
         return changed
 
 
-_encode = msgspec.json.Encoder(enc_hook=plain).encode
+# Decimals as `plain` has them: numbers, not text.
+_encode = msgspec.json.Encoder(enc_hook=plain, decimal_format="number").encode
 
 
 def _reader(source: str) -> Callable[[Any], Any]:
