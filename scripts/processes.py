@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Self
 
 # Longer than the web server gives its requests to end.
@@ -17,13 +17,23 @@ STOP_SECONDS = 15
 POLL_SECONDS = 0.1
 
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 def stop_on_signals() -> None:
-    """Let Ctrl-C, SIGTERM and a closed terminal alike raise KeyboardInterrupt."""
+    """Let Ctrl-C, SIGTERM and a closed terminal alike raise KeyboardInterrupt, the first alone."""
     # Even where a shell started this in the background, which ignores Ctrl-C.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGTERM, _stop)
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
-        signal.signal(signal.SIGHUP, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, _stop)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    # One more, as make sends, could come before the children are told, and they would be left.
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def run(command: Sequence[str], *, cwd: Path) -> int:
@@ -77,10 +87,7 @@ class Processes:
 
     def stop(self) -> None:
         """Ask all to end, wait, and kill what has not; a second Ctrl-C changes nothing."""
-        handlers = {
-            number: signal.signal(number, signal.SIG_IGN)
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        }
+        handlers = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
         for child in self._children.values():
             if child.poll() is None:
                 child.terminate()

@@ -9,8 +9,10 @@ import pytest
 from django.conf import settings
 from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from pytest_django import DjangoDbBlocker
 
 from accounts.models import User
+from homepot.models import ServicePulse
 from homepot.testing import processes
 from homepot.testing.browser import (
     NOT_FOUND,
@@ -37,12 +39,17 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="package")
-def server(chromium: Browser, django_db_setup: None) -> Iterator[str]:
+def server(
+    chromium: Browser, django_db_setup: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[str]:
     """The address of a server that lasts for all tests here: http://127.0.0.1:41234."""
     port = processes.free_port()
     # Nobody reads what it says; more than a pipe holds would stop it.
     with processes.serve(port, "--workers", "1", LOGGING__LEVEL="ERROR"):
         yield f"http://{processes.HOST}:{port}"
+    # It noted that it was alive when the last test had tidied up already.
+    with django_db_blocker.unblock():
+        ServicePulse.objects.all().delete()
 
 
 @pytest.fixture
