@@ -105,7 +105,7 @@ def _set_counted(job: Job, total: int, lacking: int, site_pk: int | None) -> Non
 
 
 def _executions(job: Job, now: datetime, *, source: str) -> tuple[str, list[Any]]:
-    """The INSERT of an execution for each device in `source`, and its values.
+    """The INSERT of an execution for each device in `source`, in their order, and its values.
 
     `source` follows the times, and has the job as `made`.
     """
@@ -113,7 +113,7 @@ def _executions(job: Job, now: datetime, *, source: str) -> tuple[str, list[Any]
     queued_at = job.scheduled_at or now
     expires_at = queued_at + timedelta(seconds=job.ttl_seconds)
     times = [at(queued_at), at(expires_at), at(now)]
-    return f"{_insert_executions(connection.vendor)} {source}", times
+    return f"{_insert_executions(connection.vendor)} {source} ORDER BY device_pk", times
 
 
 @cache

@@ -301,6 +301,26 @@ def test_wholly_superseded_job_counts_as_cancelled(operator, shop):
     assert (job["status"], job["error_message"]) == ("cancelled", "Of 1 device: 1 superseded.")
 
 
+def test_retry_has_its_executions_in_the_order_of_devices(shop):
+    first, second = shop.devices.filter(device_id__startswith="till").order_by("pk")
+    job = order_job(first, second)
+    offer(first, timezone.now())
+    services.report_outcome(
+        device=first,
+        command_id=execution_of(job, first).execution_id,
+        report=services.CommandReport(status=ExecutionStatus.FAILED),
+    )
+    job.executions.filter(device=second).update(due_at=timezone.now())
+
+    again = services.retry_job(job=job, actor=None)
+
+    # Indexes of executions have expired ones before failed ones.
+    assert list(again.executions.order_by("pk").values_list("device", flat=True)) == [
+        first.pk,
+        second.pk,
+    ]
+
+
 def test_cancel_and_retry(operator, shop):
     tills = list(shop.devices.filter(device_id__startswith="till").order_by("device_id"))
     job = order_job(*tills, description="Prices")
