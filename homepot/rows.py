@@ -1,7 +1,7 @@
 """Reading rows for an answer, as the serializer's fields say, without making model objects.
 
-A serializer object per row costs three times as much, and even a dict per row more than all else
-about a list: those are `written` from records. Fields whose database value is their JSON value are
+A serializer object per row costs three times as much, and even a dict per row takes longer than
+its JSON does: lists are `written` from records. Fields whose database value is their JSON value are
 passed through; the others convert it themselves. A field that shows a column of another table,
 and takes more than that column, says so as `row_source`; None leaves the field to the view, which
 fills it for all rows at once.
